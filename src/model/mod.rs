@@ -1,0 +1,15 @@
+//! The nouns of the field, without any I/O.
+
+pub mod container;
+pub mod ctid;
+pub mod facts;
+pub mod finding;
+pub mod guest;
+pub mod limits;
+pub mod network;
+pub mod resource;
+pub mod settings;
+pub mod size;
+pub mod target;
+pub mod ve;
+pub mod volume;

@@ -1,0 +1,153 @@
+//! The settings in force for one container, after all layers were merged.
+
+use crate::model::resource::ClusterChoice;
+use crate::model::size::Bytes;
+use crate::model::target::{CgroupMode, LxcVersion};
+use crate::model::volume::{FileSystem, StorageKind};
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+/// Which engine copies the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineChoice {
+    /// The stream engine when the source's tar can do what is needed, rsync otherwise.
+    #[default]
+    Auto,
+    /// tar over SSH, our own extractor.
+    Stream,
+    /// rsync.
+    Rsync,
+}
+
+/// Which SSH client is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TransportChoice {
+    /// The system's OpenSSH client when it is there, ssh2 otherwise.
+    #[default]
+    Auto,
+    /// The built-in client.
+    Ssh2,
+    /// The system's OpenSSH client.
+    Openssh,
+}
+
+/// One subnet of the target (`[[network]]` of a manifest or of the configuration).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subnet {
+    /// The subnet.
+    pub subnet: IpNet,
+    /// The bridge it is on.
+    pub bridge: Option<String>,
+    /// Its gateway.
+    pub gateway: Option<IpAddr>,
+    /// MTU in bytes.
+    pub mtu: Option<u32>,
+}
+
+/// Who configures the addresses inside the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AddressMode {
+    /// The guest's own network files.
+    #[default]
+    Guest,
+    /// LXC, from its configuration.
+    Lxc,
+}
+
+/// The settings in force for one container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Storage kind.
+    pub storage: StorageKind,
+    /// Volume group.
+    pub vg: Option<String>,
+    /// Thin pool.
+    pub thin_pool: Option<String>,
+    /// File system.
+    pub fs: FileSystem,
+    /// Where images and directories go; the container's own directory under the LXC path when unset.
+    pub volume_dir: Option<PathBuf>,
+    /// LXC path, /var/lib/lxc.
+    pub lxc_path: PathBuf,
+    /// Size of the volume, when the operator says it.
+    pub size: Option<Bytes>,
+    /// Headroom over the usage in percent, when DISKSPACE says nothing.
+    pub headroom_percent: u32,
+    /// Name of the container on the target without the `lxc-`; default from the source.
+    pub name: Option<String>,
+    /// Default bridge.
+    pub bridge: Option<String>,
+    /// Default IPv4 gateway.
+    pub gateway4: Option<Ipv4Addr>,
+    /// Default IPv6 gateway.
+    pub gateway6: Option<Ipv6Addr>,
+    /// Prefix length for IPv4 addresses whose subnet nobody names.
+    pub prefix4: Option<u8>,
+    /// Prefix length for IPv6 addresses whose subnet nobody names.
+    pub prefix6: Option<u8>,
+    /// Subnets of the target.
+    pub networks: Vec<Subnet>,
+    /// Who configures the addresses.
+    pub addresses: AddressMode,
+    /// Consoles.
+    pub ttys: u32,
+    /// LXC version to write for; that of this host when unset.
+    pub lxc_version: Option<LxcVersion>,
+    /// Family of control group keys; that of this host when unset.
+    pub cgroup: Option<CgroupMode>,
+    /// Cluster.
+    pub cluster: ClusterChoice,
+    /// The clone that mounts the LXC path, when it cannot be seen in the CIB.
+    pub shared_fs: Option<String>,
+    /// Copy engine.
+    pub engine: EngineChoice,
+    /// Copy passes while the container runs, at most.
+    pub live_passes: u32,
+    /// Seconds that the container gets to shut down on the source; the source's STOP_TIMEOUT or 120 when unset.
+    pub stop_timeout: Option<u64>,
+    /// Seconds that the container gets to become healthy on the target.
+    pub health_timeout: u64,
+    /// Ids of findings that the operator accepts.
+    pub accept: Vec<String>,
+    /// Additional fixup modules.
+    pub fixups_dir: PathBuf,
+    /// Ids of fixup modules that are not applied.
+    pub skip_fixups: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            storage: StorageKind::default(),
+            vg: None,
+            thin_pool: None,
+            fs: FileSystem::default(),
+            volume_dir: None,
+            lxc_path: "/var/lib/lxc".into(),
+            size: None,
+            headroom_percent: 30,
+            name: None,
+            bridge: None,
+            gateway4: None,
+            gateway6: None,
+            prefix4: None,
+            prefix6: None,
+            networks: Vec::new(),
+            addresses: AddressMode::default(),
+            ttys: 4,
+            lxc_version: None,
+            cgroup: None,
+            cluster: ClusterChoice::default(),
+            shared_fs: None,
+            engine: EngineChoice::default(),
+            live_passes: 1,
+            stop_timeout: None,
+            health_timeout: 60,
+            accept: Vec::new(),
+            fixups_dir: "/etc/ovz2lxc/fixups.d".into(),
+            skip_fixups: Vec::new(),
+        }
+    }
+}

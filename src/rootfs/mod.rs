@@ -1,0 +1,36 @@
+//! The only door into a container's tree: every access is resolved inside one root descriptor.
+//!
+//! The tree is hostile: a tenant who was root in the container may have made any path a link, a FIFO, a device node, a huge
+//! file or an immutable one. Nothing here follows a link out of the root or opens what is not a regular file.
+
+use crate::error::{Doing, Result};
+use rustix::fs::{Mode, OFlags};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// An open root of a container's tree.
+pub struct Rootfs {
+    root: OwnedFd,
+    path: PathBuf,
+}
+
+impl Rootfs {
+    /// Opens the directory at `path` of this host as a root. The path itself is trusted, what is below is not.
+    pub fn open(path: &Path) -> Result<Rootfs> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+        let root =
+            rustix::fs::open(path, flags, Mode::empty()).doing(|| format!("opening the tree at {}", path.display()))?;
+        Ok(Rootfs { root, path: path.to_owned() })
+    }
+
+    /// Returns where the root is on this host, for programs like rsync that take a path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl AsFd for Rootfs {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+}
