@@ -109,6 +109,8 @@ pub struct Settings {
     pub stop_timeout: Option<u64>,
     /// Seconds that the container gets to become healthy on the target.
     pub health_timeout: u64,
+    /// A login program must run before a container counts as healthy.
+    pub health_login: bool,
     /// Ids of findings that the operator accepts.
     pub accept: Vec<String>,
     /// Additional fixup modules.
@@ -145,6 +147,7 @@ impl Default for Settings {
             live_passes: 1,
             stop_timeout: None,
             health_timeout: 60,
+            health_login: true,
             accept: Vec::new(),
             fixups_dir: "/etc/ovz2lxc/fixups.d".into(),
             skip_fixups: Vec::new(),

@@ -1,0 +1,133 @@
+//! What may stand in a line of the configuration. The values come from VE configurations and manifests: a line break in a
+//! host name would otherwise be a line of root's choosing in a file that LXC reads as root.
+
+use crate::error::{Error, Result};
+use std::net::IpAddr;
+use std::path::Path;
+
+/// The kernel's limit for a host name (`__NEW_UTS_LEN`); a longer one makes the start fail.
+const HOST_NAME_MAX: usize = 64;
+/// The kernel's limit for an interface name (`IFNAMSIZ` - 1).
+const IFNAME_MAX: usize = 15;
+
+fn refuse(what: &str, value: &str, why: &str) -> Error {
+    Error::new(format!("{what} \"{}\" {why}", value.escape_debug()))
+}
+
+/// Refuses what LXC would read back differently: control characters, blanks at the ends, quotes around it.
+pub(super) fn value<'a>(what: &str, value: &'a str) -> Result<&'a str> {
+    if value.chars().any(char::is_control) {
+        return Err(refuse(what, value, "holds a control character"));
+    }
+    let quoted = |q: char| value.starts_with(q) && value.ends_with(q);
+    if value.is_empty() || value.trim() != value || quoted('"') || quoted('\'') {
+        return Err(refuse(what, value, "is empty, or has blanks or quotes at its ends"));
+    }
+    Ok(value)
+}
+
+/// A container name is the name of a directory.
+pub(super) fn container_name(name: &str) -> Result<()> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    if name.is_empty() || name.len() > 64 || name.starts_with(['.', '-']) || !name.bytes().all(plain) {
+        return Err(refuse("container name", name, "is not made of letters, digits, \"-\", \"_\" and \".\""));
+    }
+    Ok(())
+}
+
+/// A host name. Underscores are not allowed by the standard, yet OpenVZ took them and containers live with them.
+pub(super) fn hostname(name: &str) -> Result<&str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    if name.is_empty() || !name.bytes().all(plain) {
+        return Err(refuse("host name", name, "is not made of letters, digits, \"-\" and \".\""));
+    }
+    if name.len() > HOST_NAME_MAX {
+        return Err(refuse("host name", name, &format!("is longer than {HOST_NAME_MAX} bytes"))
+            .hint("the kernel takes no longer one: shorten HOSTNAME in the VE configuration"));
+    }
+    Ok(name)
+}
+
+/// An interface or bridge name by the kernel's rules (`dev_valid_name`), without what LXC would read differently.
+pub(super) fn ifname<'a>(what: &str, name: &'a str) -> Result<&'a str> {
+    let plain = |b: u8| b.is_ascii_graphic() && !b"/:%\"'#".contains(&b);
+    if name.is_empty() || name.len() > IFNAME_MAX || name == "." || name == ".." || !name.bytes().all(plain) {
+        return Err(refuse(what, name, &format!("is not an interface name of at most {IFNAME_MAX} bytes")));
+    }
+    Ok(name)
+}
+
+/// A MAC address of a station, in lower case with colons.
+pub(super) fn mac(mac: &str) -> Result<String> {
+    let octets: Vec<Option<u8>> = mac
+        .split(':')
+        .map(|o| if o.len() == 2 && !o.starts_with('+') { u8::from_str_radix(o, 16).ok() } else { None })
+        .collect();
+    let octets: Option<Vec<u8>> = octets.into_iter().collect();
+    match octets {
+        Some(o) if o.len() == 6 && o[0] & 1 == 0 && o.iter().any(|b| *b != 0) => Ok(mac.to_ascii_lowercase()),
+        _ => Err(refuse("MAC address", mac, "is not six octets of a unicast address")),
+    }
+}
+
+/// An absolute path that survives the line grammar. It need not exist.
+pub(super) fn path<'a>(what: &str, path: &'a Path) -> Result<&'a str> {
+    let Some(text) = path.to_str() else {
+        return Err(refuse(what, &path.to_string_lossy(), "is not UTF-8"));
+    };
+    if !path.is_absolute() {
+        return Err(refuse(what, text, "is not absolute"));
+    }
+    value(what, text)
+}
+
+/// An address that an interface can have.
+pub(super) fn station(address: IpAddr) -> Result<()> {
+    if address.is_unspecified() || address.is_multicast() || address.is_loopback() {
+        return Err(refuse("address", &address.to_string(), "cannot be an interface's"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_names_are_refused() {
+        for bad in ["", "a b", "a\nlxc.cap.drop =", "a\u{1b}[2J", "é", &"a".repeat(65)] {
+            assert!(hostname(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["", "br0\n", "sixteen-letters-", "a/b", "..", "a b", "eth0:1"] {
+            assert!(ifname("bridge", bad).is_err(), "{bad:?}");
+        }
+        for bad in ["", ".", "../x", "-n", "a/b", "a\n"] {
+            assert!(container_name(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["", " a", "a ", "\"a\"", "'a'", "a\nb"] {
+            assert!(value("path", bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn usual_names_pass() {
+        assert!(hostname("web_1.example.com").is_ok());
+        assert!(ifname("bridge", "br0.10").is_ok());
+        assert!(container_name("lxc-101").is_ok());
+    }
+
+    #[test]
+    fn only_station_addresses() {
+        assert_eq!(mac("00:16:3E:00:00:65").unwrap(), "00:16:3e:00:00:65");
+        for bad in
+            ["", "00:16:3e:00:00", "01:00:5e:00:00:01", "00:00:00:00:00:00", "00-16-3e-00-00-65", "+0:16:3e:0:0:1"]
+        {
+            assert!(mac(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_shows_no_control_character() {
+        assert!(hostname("a\nb").unwrap_err().to_string().contains("a\\nb"));
+    }
+}
