@@ -1,13 +1,43 @@
 //! Hosts: this one, and others over SSH. The only room that starts processes.
 
+mod child;
 pub mod command;
+mod connect;
+mod destination;
+mod failure;
+mod key_text;
+mod known_hosts;
+mod local;
+mod openssh;
+mod package;
+mod profile;
+mod remote_file;
+mod replay;
+mod ssh2;
+mod ssh_config;
+mod terminal;
+mod watchdog;
+mod wrapped;
 
 pub use command::{Command, Effect, Output};
+pub use connect::connect;
+pub use destination::Destination;
+pub use local::Local;
+pub use openssh::OpenSsh;
+pub use profile::{SshOverrides, SshProfile};
+pub use replay::{Exchange, Replay};
+pub use ssh2::Ssh2;
 
-use crate::error::Result;
+use crate::cancel::Cancel;
+use crate::error::{Error, Result};
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// How much standard output [`Host::run`] takes. More than that is read from [`Host::spawn`].
+const STDOUT_LIMIT: u64 = 256 << 20;
 
 /// How rsync reaches a host: the words of `-e`, and the `user@host` of the source argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +76,63 @@ pub trait Host: Send + Sync {
         let output = self.run(command)?;
         output.ok(command, self.label())
     }
+
+    /// Runs a command to its end, and kills it when a stop is asked for: then the error's kind is
+    /// [`crate::error::Kind::Interrupted`]. What undoes things must not be run with this.
+    fn run_cancellable(&self, command: &Command, cancel: &Cancel) -> Result<Output> {
+        cancel.check()?;
+        let mut process = self.spawn(command)?;
+        let stdout = process.take_stdout();
+        let (sender, receiver) = channel();
+        let reader = std::thread::spawn(move || {
+            let read = read_bounded(stdout);
+            let _ = sender.send(());
+            read
+        });
+        while receiver.recv_timeout(Duration::from_millis(50)) == Err(RecvTimeoutError::Timeout) {
+            if cancel.is_set() {
+                process.kill();
+                break;
+            }
+        }
+        let read = reader.join().unwrap_or_else(|_| Err(Error::new("the reader of standard output panicked")));
+        let output = after_reading(process, read, command, self.label());
+        cancel.check()?;
+        output
+    }
+}
+
+/// Reads standard output to its end and waits.
+pub(crate) fn run_to_end(mut process: Box<dyn Process>, command: &Command, host: &str) -> Result<Output> {
+    let read = read_bounded(process.take_stdout());
+    after_reading(process, read, command, host)
+}
+
+fn read_bounded(stdout: Option<Box<dyn Read + Send>>) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(stdout) = stdout {
+        stdout.take(STDOUT_LIMIT + 1).read_to_end(&mut bytes)?;
+    }
+    if bytes.len() as u64 > STDOUT_LIMIT {
+        return Err(Error::new(format!("it said more than {STDOUT_LIMIT} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn after_reading(
+    mut process: Box<dyn Process>,
+    read: Result<Vec<u8>>,
+    command: &Command,
+    host: &str,
+) -> Result<Output> {
+    let failed = match read {
+        Ok(stdout) => return process.wait().map(|output| Output { stdout, ..output }),
+        Err(failed) => failed,
+    };
+    // The end of the process says more than the end of its pipe: a timeout, a lost connection.
+    process.kill();
+    process.wait()?;
+    Err(Error::new(format!("running on {host}: {command}")).because(failed))
 }
 
 /// A command that is running. Dropping it kills it.
