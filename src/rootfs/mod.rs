@@ -3,6 +3,16 @@
 //! The tree is hostile: a tenant who was root in the container may have made any path a link, a FIFO, a device node, a huge
 //! file or an immutable one. Nothing here follows a link out of the root or opens what is not a regular file.
 
+pub mod attributes;
+pub mod edit;
+pub mod look;
+pub mod preimage;
+pub mod walk;
+pub mod write;
+
+pub use edit::{LastLink, Replaced};
+pub use look::{Entry, EntryKind, FileContent, Look};
+
 use crate::error::{Doing, Result};
 use rustix::fs::{Mode, OFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -34,3 +44,6 @@ impl AsFd for Rootfs {
         self.root.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests;
