@@ -1,0 +1,291 @@
+//! One container in full: its configuration, where its tree is, what it uses, what may stand in the way.
+
+use super::grammar::shown;
+use super::node::{Config, LOOK, Node};
+use super::parse::global_path;
+use super::vzlist;
+use super::{ParseContext, parse};
+use crate::error::{Doing, Error, Result};
+use crate::host::Command;
+use crate::model::container::{Layout, SourceContainer, Status, Usage};
+use crate::model::ctid::Ctid;
+use crate::model::finding::Finding;
+use crate::model::size::{Bytes, KIB};
+use crate::model::ve::VeConfig;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long counting a tree may take: some private areas hold millions of files.
+const COUNT: Duration = Duration::from_secs(1800);
+
+/// Looks at the private area, and for a dump and action scripts. Prints fixed words and the names it was given only.
+pub(super) const LOOK_AROUND: &str = r#"private=$1 root=$2 dump=$3 conf=$4 ctid=$5
+[ -d "$private" ] && echo private
+[ -d "$private/fs" ] && echo fs
+hdd=$private/root.hdd
+[ ! -h "$hdd" ] && [ -d "$hdd" ] && [ ! -h "$hdd/DiskDescriptor.xml" ] && [ -f "$hdd/DiskDescriptor.xml" ] && echo ploop
+for f in "$dump/Dump.$ctid" "$private/dump/Dump"; do [ -e "$f" ] && echo dump; done
+for a in start stop premount mount umount postumount; do
+  [ -e "$conf/$ctid.$a" ] && echo "script $a"
+  [ -e "$private/scripts/$a" ] && echo "inside $a"
+  [ -e "$conf/vps.$a" ] && echo "global $a"
+done
+exit 0"#;
+
+/// Scripts are read to name the bind mounts in them.
+const SCRIPT_LIMIT: u64 = 256 << 10;
+
+#[derive(Default)]
+struct Found {
+    private: bool,
+    fs: bool,
+    ploop: bool,
+    dump: bool,
+    scripts: Vec<PathBuf>,
+    global_scripts: Vec<PathBuf>,
+}
+
+impl Node {
+    /// Describes a container. Reads only. An error when its private area is missing, or when its tree is in a ploop image
+    /// that is not mounted.
+    pub fn describe(&self, ctid: &Ctid) -> Result<SourceContainer> {
+        self.describe_it(ctid).doing(|| format!("describing container {ctid} on {}", self.host().label()))
+    }
+
+    fn describe_it(&self, ctid: &Ctid) -> Result<SourceContainer> {
+        let config = self.config(ctid)?;
+        let context = ParseContext { node_cpus: Some(self.cpus()), file: config.path.clone() };
+        let mut ve = parse(ctid, Some(self.global_config()), &config.bytes, &context);
+        let status = self.status(ctid)?;
+        let configured = area(ve.private.as_deref(), "private", ctid)?;
+        let root = area(ve.root.as_deref(), "root", ctid)?;
+        let private = self.real_path(&configured)?;
+        let found = self.look_around(ctid, &private, &root)?;
+        if !found.private {
+            return Err(Error::new(format!("the private area {} is not a directory", path_text(&private)))
+                .hint("check VE_PRIVATE in its configuration, and that the file system below it is mounted"));
+        }
+        let layout = match ve.layout.as_deref() {
+            Some("ploop") => Layout::Ploop,
+            Some(_) => Layout::Simfs,
+            None if found.ploop => Layout::Ploop,
+            None => Layout::Simfs,
+        };
+        if layout == Layout::Ploop {
+            // vzctl ignores DISKINODES for ploop, also where only the files tell the layout.
+            ve.limits.disk_inodes = None;
+        }
+        let mounted = matches!(status, Status::Running | Status::Mounted);
+        let tree = match layout {
+            Layout::Ploop if !mounted => return Err(not_mounted(ctid)),
+            Layout::Ploop => root.clone(),
+            // Virtuozzo keeps the tree of this layout below fs/.
+            Layout::Simfs if ctid.number().is_none() && found.fs => private.join("fs"),
+            Layout::Simfs => private.clone(),
+        };
+        let usage = self.usage(ctid, status, layout, &tree)?;
+        self.device_numbers(&mut ve)?;
+        let action_scripts = self.action_scripts(&found.scripts)?;
+        global_scripts(&found.global_scripts, &mut ve);
+        let (node_nameservers, node_searchdomains) = self.resolver()?;
+        let Config { path, bytes } = config;
+        Ok(SourceContainer {
+            ctid: ctid.clone(),
+            ve,
+            config_path: path,
+            config_text: String::from_utf8_lossy(&bytes).into_owned(),
+            status,
+            layout,
+            private,
+            root,
+            tree,
+            usage,
+            dump: found.dump,
+            action_scripts,
+            node_cpus: self.cpus(),
+            node_nameservers,
+            node_searchdomains,
+        })
+    }
+
+    fn look_around(&self, ctid: &Ctid, private: &Path, root: &Path) -> Result<Found> {
+        let dump = global_path(self.global_config(), "DUMPDIR", ctid).unwrap_or_else(|| "/vz/dump".into());
+        let conf = self.conf_dir();
+        let command = Command::read("sh").args(["-c", LOOK_AROUND, "sh"]).arg(private).arg(root).arg(&dump).arg(conf);
+        let text = self.host().run_ok(&command.arg(ctid.as_str()).timeout(LOOK))?.text();
+        let mut found = Found::default();
+        for line in text.lines() {
+            match line.split_once(' ') {
+                Some(("script", action)) => found.scripts.push(conf.join(format!("{ctid}.{action}"))),
+                Some(("inside", action)) => found.scripts.push(private.join("scripts").join(action)),
+                Some(("global", action)) => found.global_scripts.push(conf.join(format!("vps.{action}"))),
+                _ => match line {
+                    "private" => found.private = true,
+                    "fs" => found.fs = true,
+                    "ploop" => found.ploop = true,
+                    "dump" => found.dump = true,
+                    _ => {}
+                },
+            }
+        }
+        Ok(found)
+    }
+
+    /// What the container uses: vzlist knows it while it runs, otherwise it is counted.
+    fn usage(&self, ctid: &Ctid, status: Status, layout: Layout, tree: &Path) -> Result<Usage> {
+        if status == Status::Running
+            && let Some(usage) = self.listed_usage(ctid)?
+        {
+            return Ok(usage);
+        }
+        let doing = || format!("measuring {}", path_text(tree));
+        if layout == Layout::Ploop {
+            return self.mounted_usage(tree).doing(doing);
+        }
+        self.counted_usage(tree).doing(doing)
+    }
+
+    fn listed_usage(&self, ctid: &Ctid) -> Result<Option<Usage>> {
+        let mut numbers = [0, 0];
+        for (slot, field) in numbers.iter_mut().zip(["diskspace", "diskinodes"]) {
+            let command = self.vzlist(&["-a", "-H", "-t", "-o", &format!("ctid,{field}"), ctid.as_str()]);
+            let output = self.host().run(&command)?;
+            let number = vzlist::column(&output.stdout).remove(ctid).and_then(|text| text.parse::<u64>().ok());
+            // Without vzquota there is no number, or a zero that cannot be true.
+            match number {
+                Some(n) if n > 0 => *slot = n,
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(Usage { bytes: Bytes(numbers[0].saturating_mul(KIB)), inodes: numbers[1] }))
+    }
+
+    /// A mounted image is a file system of its own: df knows it at once.
+    fn mounted_usage(&self, tree: &Path) -> Result<Usage> {
+        let used = |option: &str| -> Result<u64> {
+            let command = Command::read("df").args([option, "--"]).arg(tree).timeout(LOOK);
+            let text = self.host().run_ok(&command)?.text();
+            let word = text.lines().last().and_then(|line| line.split_whitespace().nth(2)).map(str::to_owned);
+            let number = word.and_then(|word| word.parse().ok());
+            number.ok_or_else(|| Error::new(format!("df {option} did not say how much is in use")))
+        };
+        Ok(Usage { bytes: Bytes(used("-Pk")?.saturating_mul(KIB)), inodes: used("-Pi")? })
+    }
+
+    fn counted_usage(&self, tree: &Path) -> Result<Usage> {
+        let du = Command::read("du").args(["-sxk", "--"]).arg(tree).timeout(COUNT);
+        let find = r#"find "$1" -xdev -printf . | wc -c"#;
+        let count = Command::read("sh").args(["-c", find, "sh"]).arg(tree).timeout(COUNT);
+        // Files that vanish meanwhile make du fail, with its number said all the same.
+        let first = |command: &Command| -> Result<u64> {
+            let output = self.host().run(command)?;
+            let number = output.text().split_whitespace().next().and_then(|word| word.parse().ok());
+            match number {
+                Some(number) => Ok(number),
+                None => Err(output.ok(command, self.host().label()).err().unwrap_or_else(|| {
+                    Error::new(format!("running on {}: {command}: no number", self.host().label()))
+                })),
+            }
+        };
+        Ok(Usage { bytes: Bytes(first(&du)?.saturating_mul(KIB)), inodes: first(&count)? })
+    }
+
+    /// DEVNODES names devices of the node: their numbers are those of its /dev.
+    fn device_numbers(&self, ve: &mut VeConfig) -> Result<()> {
+        for rule in &mut ve.devices {
+            let (Some(path), None) = (&rule.path, rule.major) else { continue };
+            let device = Path::new("/dev").join(path);
+            let command = Command::read("stat").args(["-L", "-c", "%f %t %T", "--"]).arg(&device).timeout(LOOK);
+            let output = self.host().run(&command)?;
+            let numbers: Vec<u32> =
+                output.text().split_whitespace().filter_map(|word| u32::from_str_radix(word, 16).ok()).collect();
+            let kind = numbers.first().and_then(|mode| match mode & 0o170_000 {
+                0o020_000 => Some('c'),
+                0o060_000 => Some('b'),
+                _ => None,
+            });
+            if let (0, Some(kind), [_, major, minor]) = (output.status, kind, &numbers[..]) {
+                (rule.kind, rule.major, rule.minor) = (kind, Some(*major), Some(*minor));
+            } else {
+                let name = path_text(&device);
+                ve.findings.push(
+                    Finding::warning("ve-devnode-missing", format!("{name} is not a device of the node"))
+                        .detail("DEVNODES names it; vzctl leaves it out as well, and what stands behind it in the list")
+                        .remedy("add the device to the target's configuration if the container needs it")
+                        .subject(name),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the scripts, and behind each the lines in it that mount something.
+    fn action_scripts(&self, scripts: &[PathBuf]) -> Result<Vec<String>> {
+        let mut out = Vec::new();
+        for script in scripts {
+            let name = path_text(script);
+            out.push(name.clone());
+            // A script that is too large to be read is named all the same.
+            let text = self.host().read_file(script, SCRIPT_LIMIT).ok().flatten().unwrap_or_default();
+            for line in text.split(|b| *b == b'\n') {
+                let line = line.trim_ascii();
+                let mounts = line.windows(5).any(|w| w == b"mount") && line.windows(4).any(|w| w == b"bind");
+                if mounts && !line.starts_with(b"#") {
+                    out.push(format!("{name}: {}", shown(line)));
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// The node's name servers and search domains, for `inherit`.
+    fn resolver(&self) -> Result<(Vec<String>, Vec<String>)> {
+        let text = self.host().read_file(Path::new("/etc/resolv.conf"), SCRIPT_LIMIT)?.unwrap_or_default();
+        let (mut servers, mut domains) = (Vec::new(), Vec::new());
+        for line in String::from_utf8_lossy(&text).lines() {
+            let mut words = line.split_whitespace();
+            match words.next() {
+                Some("nameserver") => servers.extend(words.next().map(str::to_owned)),
+                // The last of these lines is the one in force (resolv.conf(5)).
+                Some("search" | "domain") => domains = words.map(str::to_owned).collect(),
+                _ => {}
+            }
+        }
+        Ok((servers, domains))
+    }
+}
+
+fn not_mounted(ctid: &Ctid) -> Error {
+    Error::new("its tree is in a ploop image that is not mounted")
+        .hint(format!("mount it on the node, and try again: vzctl mount {ctid}"))
+}
+
+/// VE_PRIVATE and VE_ROOT come from one of the two files, or are vzctl's own defaults.
+fn area(configured: Option<&Path>, kind: &str, ctid: &Ctid) -> Result<PathBuf> {
+    let path = configured.map_or_else(|| PathBuf::from(format!("/vz/{kind}/{ctid}")), Path::to_owned);
+    if path.is_absolute() && path != Path::new("/") {
+        return Ok(path);
+    }
+    let key = kind.to_ascii_uppercase();
+    Err(Error::new(format!("VE_{key} is \"{}\", which cannot be a container's directory", path_text(&path)))
+        .hint(format!("correct VE_{key} in its configuration")))
+}
+
+fn global_scripts(scripts: &[PathBuf], ve: &mut VeConfig) {
+    for script in scripts {
+        let name = path_text(script);
+        ve.findings.push(
+            Finding::info("ve-global-action-script", format!("{name} runs for every container of the node"))
+                .detail("what it does for this one does not happen on the target")
+                .remedy("read it; lxc.hook.* and lxc.mount.entry do such things under LXC")
+                .subject(name),
+        );
+    }
+}
+
+fn path_text(path: &Path) -> String {
+    let bytes: &OsStr = path.as_os_str();
+    shown(bytes.as_bytes())
+}
