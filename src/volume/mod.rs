@@ -1,11 +1,23 @@
 //! The target's storage: makes, mounts and destroys volumes.
 
+pub mod dir;
+mod guard;
+pub mod image;
+pub mod lvm;
+mod lvm_report;
+mod mkfs;
+mod mounts;
+mod place;
+
+pub use guard::unmount_stale;
+
 use crate::error::Result;
-use crate::host::Command;
+use crate::host::{Command, Host};
 use crate::model::facts::StorageFacts;
-use crate::model::volume::VolumePlan;
+use crate::model::volume::{StorageKind, VolumePlan};
 use crate::rootfs::Rootfs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A volume that is open on this host. Dropping it unmounts it; nothing is ever deleted through it.
 pub trait OpenVolume: Send {
@@ -37,6 +49,9 @@ pub trait Storage: Send + Sync {
     /// Makes the volume reachable for LXC (activates a logical volume exclusively); a no-op for the others.
     fn activate(&self, plan: &VolumePlan) -> Result<()>;
 
+    /// Unmounts what a run that died left mounted at `mount_point`. Returns whether there was something.
+    fn unmount_stale(&self, mount_point: &Path) -> Result<bool>;
+
     /// Undoes [`Storage::activate`].
     fn deactivate(&self, plan: &VolumePlan) -> Result<()>;
 }
@@ -49,5 +64,14 @@ pub fn default_path(lxc_path: &Path, volume_dir: Option<&Path>, name: &str, imag
         (Some(dir), false) => dir.join(name),
         (None, true) => lxc_path.join(name).join("rootfs.img"),
         (None, false) => lxc_path.join(name).join("rootfs"),
+    }
+}
+
+/// Returns the adapter for a kind of storage on this host.
+pub fn storage_for(kind: StorageKind, host: Arc<dyn Host>) -> Box<dyn Storage> {
+    match kind {
+        StorageKind::Dir => Box::new(dir::Dir::new(host)),
+        StorageKind::Image => Box::new(image::Image::new(host)),
+        StorageKind::Lvm | StorageKind::LvmThin => Box::new(lvm::Lvm::new(host)),
     }
 }
