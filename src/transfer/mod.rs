@@ -1,5 +1,25 @@
 //! Moves a tree from a source to a target root: once while it changes, once more after it stopped.
 
+pub mod archive;
+mod choose;
+mod delta;
+mod exclude;
+pub mod extract;
+mod index;
+mod meter;
+mod node_names;
+mod probe;
+mod rsync;
+mod running;
+mod saved;
+mod stream;
+mod unpack;
+
+pub use choose::{Chosen, choose};
+pub use rsync::RsyncEngine;
+pub use stream::StreamEngine;
+pub use unpack::unpack;
+
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::event::EventSink;
@@ -7,7 +27,7 @@ use crate::host::{Command, Host};
 use crate::model::finding::Finding;
 use crate::rootfs::Rootfs;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which pass over the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,8 +88,8 @@ pub trait Engine: Send + Sync {
     /// Returns `stream` or `rsync`.
     fn name(&self) -> &'static str;
 
-    /// Returns the commands of a pass, for a dry run.
-    fn commands(&self, job: &Job<'_>) -> Vec<Command>;
+    /// Returns the commands of a pass, for a dry run; `target` is where the tree will be on this host.
+    fn commands(&self, source: &dyn Host, tree: &Path, target: &Path, excludes: &[PathBuf]) -> Vec<Command>;
 
     /// Makes the target's tree equal to the source's, deletions included. A pass may be repeated at any time.
     fn run(&self, job: &Job<'_>) -> Result<Stats>;

@@ -1,0 +1,55 @@
+//! Which engine copies from a source.
+
+use super::{Engine, RsyncEngine, StreamEngine, probe};
+use crate::error::Result;
+use crate::host::Host;
+use crate::model::settings::EngineChoice;
+use std::path::Path;
+use std::sync::Arc;
+
+/// An engine, and why it is this one.
+pub struct Chosen {
+    /// The engine.
+    pub engine: Box<dyn Engine>,
+    /// A line for people.
+    pub why: String,
+}
+
+/// Makes the engine that the operator asked for; `auto` takes the stream engine when the source's tar and find can do what
+/// it needs, rsync otherwise. `index`, when given, is a file in which the engine keeps what it knows for a later process.
+pub fn choose(choice: EngineChoice, source: &dyn Host, local: &Arc<dyn Host>, index: Option<&Path>) -> Result<Chosen> {
+    let stream = |why: String| Chosen {
+        engine: Box::new(index.map_or_else(StreamEngine::new, StreamEngine::with_index_file)),
+        why,
+    };
+    let rsync = |why: String| {
+        let engine = RsyncEngine::new(Arc::clone(local));
+        Chosen {
+            engine: Box::new(match index {
+                Some(path) => engine.with_state_file(path),
+                None => engine,
+            }),
+            why,
+        }
+    };
+    match choice {
+        EngineChoice::Stream => {
+            probe::stream(source)?;
+            Ok(stream("asked for".to_owned()))
+        }
+        EngineChoice::Rsync => {
+            probe::rsync(source)?;
+            probe::rsync(local.as_ref())?;
+            Ok(rsync("asked for".to_owned()))
+        }
+        EngineChoice::Auto => match probe::stream(source) {
+            Ok(_) => Ok(stream(format!("tar and find of {} can do what it needs", source.label()))),
+            Err(lacking) => {
+                let why = lacking.chain().join(": ");
+                let missing = |e: crate::error::Error| e.because(lacking);
+                probe::rsync(source).and_then(|_| probe::rsync(local.as_ref())).map_err(missing)?;
+                Ok(rsync(why))
+            }
+        },
+    }
+}

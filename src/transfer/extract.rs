@@ -1,0 +1,189 @@
+//! Makes the members of an archive in a target root. Names are hostile: everything happens through descriptors below it.
+
+use super::archive::{Archive, Member, MemberKind};
+use crate::cancel::Cancel;
+use crate::error::{Doing, Error, Result};
+use crate::model::finding::Finding;
+use crate::rootfs::Rootfs;
+use crate::rootfs::attributes::{Attributes, Kind, Time, set_mtime, shown};
+use crate::rootfs::write::{Parents, components};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+
+/// Returns the path below the root that a member's name means: `./a/b/` is `a/b`, `./` the root itself. A name that is
+/// absolute or climbs is an error.
+pub fn member_path(name: &[u8]) -> Result<Vec<u8>> {
+    let mut path = name;
+    while let Some(rest) = path.strip_prefix(b"./") {
+        path = rest;
+    }
+    let path = if path == b"." { b"" } else { path.strip_suffix(b"/").unwrap_or(path) };
+    components(path).doing(|| format!("the archive holds the name {:?}", shown(name)))?;
+    Ok(path.to_vec())
+}
+
+/// Makes entries below one root.
+pub struct Extractor {
+    parents: Parents,
+    originals: Parents,
+    directories: BTreeMap<Vec<u8>, Time>,
+    refused: BTreeMap<String, (u64, Vec<u8>)>,
+    buffer: Vec<u8>,
+}
+
+impl Extractor {
+    /// Starts at a root.
+    pub fn new(root: &Rootfs) -> Result<Extractor> {
+        Ok(Extractor {
+            parents: Parents::new(root)?,
+            originals: Parents::new(root)?,
+            directories: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            buffer: vec![0; 256 << 10],
+        })
+    }
+
+    /// Makes `member` at `path`, whatever is there now, with all its attributes. `moved` is told about every piece of
+    /// content. The times of directories wait for [`Extractor::finish`].
+    pub fn extract<R: Read>(
+        &mut self,
+        path: &[u8],
+        member: &Member,
+        archive: &mut Archive<'_, R>,
+        cancel: &Cancel,
+        moved: &mut dyn FnMut(u64),
+    ) -> Result<()> {
+        let kind = match member.kind {
+            MemberKind::File => Kind::File,
+            MemberKind::HardLink => return self.hard_link(path, &member_path(&member.link)?),
+            MemberKind::Symlink => Kind::Symlink,
+            MemberKind::CharDevice(..) => Kind::CharDevice,
+            MemberKind::BlockDevice(..) => Kind::BlockDevice,
+            MemberKind::Directory => Kind::Directory,
+            MemberKind::Fifo => Kind::Fifo,
+        };
+        if path.is_empty() && kind != Kind::Directory {
+            return Err(Error::new("the archive wants to replace the top directory"));
+        }
+        let label = || shown(path);
+        let place = self.parents.place(path, true)?;
+        match member.kind {
+            MemberKind::File => {
+                let mut file = place.make_file().doing(|| format!("making {}", label()))?;
+                write_content(&mut file, member, archive, cancel, &mut self.buffer, moved)
+                    .doing(|| format!("writing {}", label()))?;
+            }
+            MemberKind::Directory if path.is_empty() => {}
+            MemberKind::Directory => place.make_directory().doing(|| format!("making directory {}", label()))?,
+            MemberKind::Symlink => place.make_symlink(&member.link).doing(|| format!("making link {}", label()))?,
+            MemberKind::CharDevice(major, minor) | MemberKind::BlockDevice(major, minor) => {
+                place.make_node(kind, (major, minor)).doing(|| format!("making device {}", label()))?;
+            }
+            MemberKind::Fifo | MemberKind::HardLink => {
+                place.make_node(kind, (0, 0)).doing(|| format!("making FIFO {}", label()))?;
+            }
+        }
+        let attributes = Attributes {
+            mode: member.mode,
+            uid: member.uid,
+            gid: member.gid,
+            mtime: member.mtime,
+            xattrs: member.xattrs.clone(),
+        };
+        let refused = attributes.apply(place.dir, place.name, kind).doing(|| format!("finishing {}", label()))?;
+        if kind == Kind::Directory {
+            self.directories.insert(path.to_vec(), member.mtime);
+        }
+        for name in refused {
+            self.refused.entry(name).or_insert_with(|| (0, path.to_vec())).0 += 1;
+        }
+        Ok(())
+    }
+
+    /// Makes `path` another name of `original`, which must exist below the root and not be a directory.
+    pub fn hard_link(&mut self, path: &[u8], original: &[u8]) -> Result<()> {
+        let doing = || format!("linking {} to {}", shown(path), shown(original));
+        let from = self.originals.place(original, false).doing(doing)?;
+        match from.status().doing(doing)? {
+            Some(status) if status.kind != Kind::Directory => {}
+            Some(_) => return Err(Error::new("a directory cannot have another name")).doing(doing),
+            None => return Err(Error::new("it is not there")).doing(doing),
+        }
+        self.parents.place(path, true)?.make_hard_link(&from).doing(doing)
+    }
+
+    /// Makes a socket, which no archive carries.
+    pub fn make_socket(&mut self, path: &[u8], attributes: &Attributes) -> Result<()> {
+        let place = self.parents.place(path, true)?;
+        place.make_node(Kind::Socket, (0, 0)).doing(|| format!("making socket {}", shown(path)))?;
+        attributes.apply(place.dir, place.name, Kind::Socket).doing(|| format!("finishing {}", shown(path)))?;
+        Ok(())
+    }
+
+    /// Tells whether two paths are names of one inode.
+    pub fn same(&mut self, one: &[u8], other: &[u8]) -> Result<bool> {
+        let other = self.originals.place(other, false)?;
+        Ok(self.parents.place(one, false)?.same_as(&other)?)
+    }
+
+    /// Sets the times of all directories that were made or changed, and returns what could not be carried.
+    pub fn finish(&mut self) -> Result<Vec<Finding>> {
+        for (path, time) in std::mem::take(&mut self.directories) {
+            let place = self.parents.place(&path, false)?;
+            set_mtime(place.dir, place.name, time).doing(|| format!("setting the time of {}", shown(&path)))?;
+        }
+        let refused = std::mem::take(&mut self.refused).into_iter();
+        Ok(refused
+            .map(|(name, (count, first))| {
+                Finding::warning("copy-attribute-refused", format!("the target does not keep the attribute {name}"))
+                    .detail(format!("{count} entries, the first of them {}", shown(&first)))
+                    .remedy("a label of a security module or a file system that this host does not have: nothing to do")
+                    .subject(name)
+            })
+            .collect())
+    }
+}
+
+fn write_content<R: Read>(
+    file: &mut File,
+    member: &Member,
+    archive: &mut Archive<'_, R>,
+    cancel: &Cancel,
+    buffer: &mut [u8],
+    moved: &mut dyn FnMut(u64),
+) -> Result<()> {
+    let whole = [(0, member.size)];
+    let extents = member.extents.as_deref().unwrap_or(&whole);
+    for (offset, length) in extents {
+        let mut left = *length;
+        if *offset > 0 {
+            file.seek(SeekFrom::Start(*offset))?;
+        }
+        while left > 0 {
+            cancel.check()?;
+            let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+            let got = archive.read_content(&mut buffer[..most])?;
+            if got == 0 {
+                return Err(Error::new("its content is shorter than its size"));
+            }
+            file.write_all(&buffer[..got]).map_err(full)?;
+            left -= got as u64;
+            moved(got as u64);
+        }
+    }
+    if member.extents.is_some() {
+        file.set_len(member.size).map_err(full)?;
+    }
+    Ok(())
+}
+
+fn full(e: std::io::Error) -> Error {
+    match e.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Error::from(e).hint("the target volume is too small: make it larger with --size")
+        }
+        ErrorKind::FileTooLarge => Error::from(e).hint("the target's file system does not take files of this size"),
+        _ => Error::from(e),
+    }
+}

@@ -1,0 +1,332 @@
+//! Sources that fail, change underneath, or cannot do what is needed, and targets that are full.
+
+use crate::desk::{Desk, next_second, put, rsync, stream};
+use crate::shell_host::{ShellHost, write_program};
+use crate::support::skip;
+use crate::torture::{self, pattern};
+use ovz2lxc::error::{Error, Kind};
+use ovz2lxc::host::{Command, Host};
+use ovz2lxc::model::settings::EngineChoice;
+use ovz2lxc::transfer::{Engine, Pass, choose};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Puts a program before the real one of the same name on the source. `$real` is the real one; what `--version` and
+/// `--help` say is real.
+fn instead_of(desk: &mut Desk, program: &str, script: &str) {
+    let dir = desk.temp.path().join("programs");
+    let _ = std::fs::create_dir(&dir);
+    let real = ["/usr/bin", "/bin"].iter().map(|d| Path::new(d).join(program)).find(|p| p.exists()).unwrap();
+    let real = real.display();
+    write_program(
+        &dir.join(program),
+        &format!(
+            "real={real}\ncase \"$1\" in --version|--help) exec $real \"$@\";; esac\ncd '{}'\n{script}",
+            desk.temp.path().display()
+        ),
+    );
+    desk.host = ShellHost::with_programs(&dir);
+}
+
+/// A tree with a few files, in a directory whose name a script can spell.
+fn small_tree(test: &str) -> Option<Desk> {
+    let mut desk = Desk::new(test)?;
+    std::fs::rename(&desk.source, desk.temp.path().join("tree")).unwrap();
+    desk.source = desk.temp.path().join("tree");
+    for number in 0..20 {
+        put(&desk.source, &format!("d/file-{number:02}"), pattern(20_000));
+    }
+    put(&desk.source, "victim", "victim");
+    Some(desk)
+}
+
+fn all(error: &Error) -> String {
+    error.chain().join(": ")
+}
+
+#[test]
+fn what_vanishes_is_left_out_live_and_an_error_at_the_end() {
+    let Some(mut desk) = small_tree("what_vanishes_is_left_out_live_and_an_error_at_the_end") else { return };
+    instead_of(&mut desk, "tar", "rm -f tree/victim\nexec $real \"$@\"");
+    let engine = stream();
+    desk.copy(&engine, Pass::Live).unwrap();
+    put(&desk.source, "victim", "again");
+    let error = desk.copy(&engine, Pass::Final).unwrap_err();
+    assert!(all(&error).contains("the top directory changed while it was copied"), "{error:?}");
+    desk.host = ShellHost::default();
+    desk.copy(&engine, Pass::Final).unwrap();
+    desk.assert_equal("after the failure", &[]);
+}
+
+#[test]
+fn what_tar_cannot_find_is_fine_live_only() {
+    let Some(mut desk) = small_tree("what_tar_cannot_find_is_fine_live_only") else { return };
+    instead_of(&mut desk, "tar", "(cat; printf './ghost\\0') | $real \"$@\"");
+    desk.copy(&stream(), Pass::Live).unwrap();
+    let error = desk.copy(&stream(), Pass::Final).unwrap_err();
+    assert!(all(&error).contains("ghost: Cannot stat: No such file"), "{error:?}");
+}
+
+#[test]
+fn what_changes_while_it_is_sent_is_left_to_the_next_pass() {
+    let Some(mut desk) = small_tree("what_changes_while_it_is_sent_is_left_to_the_next_pass") else { return };
+    instead_of(&mut desk, "tar", "echo more >>tree/victim\nexec $real \"$@\"");
+    let engine = stream();
+    desk.copy(&engine, Pass::Live).unwrap();
+    let error = desk.copy(&engine, Pass::Final).unwrap_err();
+    assert!(all(&error).contains("victim changed while it was copied"), "{error:?}");
+    assert!(error.first_hint().unwrap().contains("is it stopped?"));
+    desk.host = ShellHost::default();
+    desk.copy(&engine, Pass::Final).unwrap();
+    desk.assert_equal("after the change", &[]);
+}
+
+#[test]
+fn tar_says_that_a_file_changed() {
+    let Some(mut desk) = small_tree("tar_says_that_a_file_changed") else { return };
+    instead_of(&mut desk, "tar", "$real \"$@\"\necho 'tar: ./victim: file changed as we read it' >&2\nexit 1");
+    desk.copy(&stream(), Pass::Live).unwrap();
+    let error = desk.copy(&stream(), Pass::Final).unwrap_err();
+    assert!(all(&error).contains("file changed as we read it"), "{error:?}");
+}
+
+#[test]
+fn what_tar_could_not_read_is_an_error_on_the_live_pass_too() {
+    let Some(mut desk) = small_tree("what_tar_could_not_read_is_an_error_on_the_live_pass_too") else { return };
+    instead_of(&mut desk, "tar", "$real \"$@\"\necho 'tar: ./x: Read error at byte 0: Input/output error' >&2\nexit 2");
+    let error = desk.copy(&stream(), Pass::Live).unwrap_err();
+    assert!(all(&error).contains("Input/output error"), "{error:?}");
+}
+
+#[test]
+fn what_find_could_not_read_is_an_error() {
+    let Some(mut desk) = small_tree("what_find_could_not_read_is_an_error") else { return };
+    instead_of(&mut desk, "find", "$real \"$@\"\necho 'find: ./x: Input/output error' >&2\nexit 1");
+    let error = desk.copy(&stream(), Pass::Live).unwrap_err();
+    assert!(all(&error).contains("Input/output error"), "{error:?}");
+    instead_of(&mut desk, "find", "$real \"$@\"\necho \"find: './x': No such file or directory\" >&2\nexit 1");
+    desk.copy(&stream(), Pass::Live).unwrap();
+    assert!(desk.copy(&stream(), Pass::Final).is_err());
+}
+
+#[test]
+fn a_stream_that_stops_is_never_a_copy() {
+    let Some(mut desk) = small_tree("a_stream_that_stops_is_never_a_copy") else { return };
+    for pass in [Pass::Live, Pass::Final] {
+        for (what, script) in [
+            ("cut in a file", "$real \"$@\" | head -c 100000"),
+            ("without its end", "$real \"$@\" --blocking-factor=1 >whole; head -c -1024 whole"),
+            ("killed", "($real \"$@\" | head -c 150000); kill -9 $$"),
+            ("empty", "exit 0"),
+        ] {
+            instead_of(&mut desk, "tar", script);
+            let engine = stream();
+            let error = desk.copy(&engine, pass).unwrap_err();
+            assert!(all(&error).contains("the archive ends in the middle"), "{what}: {error:?}");
+            // Nothing of the failed pass is trusted.
+            desk.host = ShellHost::default();
+            desk.copy(&engine, Pass::Final).unwrap();
+            desk.assert_equal(what, &[]);
+        }
+    }
+}
+
+#[test]
+fn a_failure_in_between_does_not_spoil_the_index() {
+    let Some(mut desk) = small_tree("a_failure_in_between_does_not_spoil_the_index") else { return };
+    let engine = stream();
+    next_second();
+    desk.copy(&engine, Pass::Live).unwrap();
+    for number in 0..20 {
+        put(&desk.source, &format!("d/file-{number:02}"), pattern(20_001));
+    }
+    instead_of(&mut desk, "tar", "$real \"$@\" | head -c 100000");
+    desk.copy(&engine, Pass::Final).unwrap_err();
+    desk.host = ShellHost::default();
+    desk.copy(&engine, Pass::Final).unwrap();
+    desk.assert_equal("after the failure", &[]);
+}
+
+#[test]
+fn a_lost_entry_is_an_error_at_the_end() {
+    let Some(mut desk) = small_tree("a_lost_entry_is_an_error_at_the_end") else { return };
+    // A tar that leaves something out and says nothing.
+    instead_of(&mut desk, "tar", "tr '\\0' '\\n' | grep -v victim | tr '\\n' '\\0' | $real \"$@\"");
+    desk.copy(&stream(), Pass::Live).unwrap();
+    let error = desk.copy(&stream(), Pass::Final).unwrap_err();
+    assert!(all(&error).contains("1 entries did not arrive, the first of them victim"), "{error:?}");
+}
+
+#[test]
+fn a_container_cannot_make_the_nodes_files_arrive() {
+    let Some(mut desk) = small_tree("a_container_cannot_make_the_nodes_files_arrive") else { return };
+    put(&desk.source, "d/shadow", "0123456789");
+    // A change time has the grain of a clock tick; the node's file is not of this very moment.
+    next_second();
+    put(desk.temp.path(), "node/shadow", "NODESECRET");
+    // Between the index and the stream, a directory becomes a link to the node's.
+    instead_of(&mut desk, "tar", "mv tree/d tree/moved\nln -s ../node tree/d\nexec $real \"$@\"");
+    desk.copy(&stream(), Pass::Live).unwrap();
+    let secret = |path: &Path| std::fs::read(path).is_ok_and(|c| c == b"NODESECRET");
+    assert!(!secret(&desk.target.join("d/shadow")));
+    desk.host = ShellHost::default();
+    desk.copy(&stream(), Pass::Final).unwrap();
+    desk.assert_equal("after the swap", &[]);
+}
+
+#[test]
+fn a_stop_ends_a_copy_that_hangs_and_what_it_started() {
+    for name in ["tar", "find", "rsync"] {
+        let Some(mut desk) = small_tree("a_stop_ends_a_copy_that_hangs_and_what_it_started") else { return };
+        instead_of(&mut desk, name, "echo $$ >pid\nexec sleep 1000");
+        let engine: Box<dyn Engine> = match name {
+            "rsync" => {
+                let local: Arc<dyn Host> = Arc::new(desk.host.clone());
+                Box::new(ovz2lxc::transfer::RsyncEngine::new(local))
+            }
+            _ => Box::new(stream()),
+        };
+        let pid = desk.temp.path().join("pid");
+        let cancel = desk.cancel.clone();
+        let seen = pid.clone();
+        let stopper = std::thread::spawn(move || {
+            let begun = Instant::now();
+            while !seen.exists() && begun.elapsed() < Duration::from_secs(60) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            cancel.set();
+        });
+        let error = desk.copy(engine.as_ref(), Pass::Live).unwrap_err();
+        stopper.join().unwrap();
+        assert_eq!(error.kind(), Kind::Interrupted, "{name}: {error:?}");
+        let pid = std::fs::read_to_string(pid).unwrap();
+        let begun = Instant::now();
+        while PathBuf::from(format!("/proc/{}/fd", pid.trim())).read_dir().is_ok_and(|mut d| d.next().is_some()) {
+            assert!(begun.elapsed() < Duration::from_secs(30), "{name} {pid} still runs");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// A small file system in a file, mounted as long as this lives.
+struct SmallVolume {
+    host: ShellHost,
+    mount: PathBuf,
+}
+
+impl SmallVolume {
+    fn new(dir: &Path) -> Option<SmallVolume> {
+        let host = ShellHost::default();
+        let (image, mount) = (dir.join("small.img"), dir.join("small"));
+        std::fs::File::create(&image).unwrap().set_len(8 << 20).unwrap();
+        std::fs::create_dir(&mount).unwrap();
+        host.run_ok(&Command::write("mkfs.ext4").arg("-q").arg(&image)).ok()?;
+        host.run_ok(&Command::write("mount").args(["-o", "loop"]).arg(&image).arg(&mount)).ok()?;
+        Some(SmallVolume { host, mount })
+    }
+}
+
+impl Drop for SmallVolume {
+    fn drop(&mut self) {
+        let _ = self.host.run(&Command::write("umount").arg(&self.mount));
+    }
+}
+
+#[test]
+fn a_full_target_is_named_with_the_entry() {
+    for engine in [&stream() as &dyn Engine, &rsync()] {
+        let test = "a_full_target_is_named_with_the_entry";
+        let Some(mut desk) = small_tree(test) else { return };
+        put(&desk.source, "much/too-large", pattern(12 << 20));
+        let Some(volume) = SmallVolume::new(desk.temp.path()) else {
+            skip(test, "cannot make and mount a loop device");
+            return;
+        };
+        desk.target.clone_from(&volume.mount);
+        let error = desk.copy(engine, Pass::Live).unwrap_err();
+        assert!(all(&error).contains("too-large") && all(&error).contains("No space left"), "{error:?}");
+        assert!(error.first_hint().unwrap().contains("--size"), "{error:?}");
+        desk.target = desk.temp.path().join("target");
+    }
+}
+
+#[test]
+fn rsync_vanishing_is_fine_live_only_and_trouble_never() {
+    let Some(mut desk) = small_tree("rsync_vanishing_is_fine_live_only_and_trouble_never") else { return };
+    for (status, live, last) in [(24, true, false), (23, false, false), (12, false, false)] {
+        instead_of(&mut desk, "rsync", &format!("$real \"$@\"\nexit {status}"));
+        let local: Arc<dyn Host> = Arc::new(desk.host.clone());
+        let engine = ovz2lxc::transfer::RsyncEngine::new(local);
+        assert_eq!(desk.copy(&engine, Pass::Live).is_ok(), live, "{status}");
+        assert_eq!(desk.copy(&engine, Pass::Final).is_ok(), last, "{status}");
+    }
+}
+
+#[test]
+fn an_engine_is_chosen_by_what_the_source_can_do() {
+    let Some(desk) = small_tree("an_engine_is_chosen_by_what_the_source_can_do") else { return };
+    let local: Arc<dyn Host> = Arc::new(ShellHost::default());
+    let dir = desk.temp.path().join("old-node");
+    std::fs::create_dir(&dir).unwrap();
+    let old = ShellHost { path: Some(dir.clone().into()), ..ShellHost::default() };
+    let chosen = |choice, host: &ShellHost| choose(choice, host, &local, None).map(|c| (c.engine.name(), c.why));
+
+    let (name, why) = chosen(EngineChoice::Auto, &ShellHost::default()).unwrap();
+    assert_eq!((name, why.as_str()), ("stream", "tar and find of shell can do what it needs"));
+
+    write_program(&dir.join("find"), "echo 'find (GNU findutils) 4.2.27'");
+    write_program(&dir.join("rsync"), "echo 'rsync  version 3.0.6  protocol version 30'");
+    for (tar, lacks) in [
+        ("echo 'BusyBox v1.19 (2012)'", "its tar is not GNU tar"),
+        ("case $1 in --version) echo 'tar (GNU tar) 1.15.1';; *) echo ' --null --format --sparse';; esac", "--xattrs"),
+    ] {
+        write_program(&dir.join("tar"), tar);
+        let (name, why) = chosen(EngineChoice::Auto, &old).unwrap();
+        assert_eq!(name, "rsync");
+        assert!(why.contains(lacks), "{why}");
+        let error = chosen(EngineChoice::Stream, &old).unwrap_err();
+        assert!(all(&error).contains(lacks), "{error:?}");
+        assert_eq!(error.first_hint(), Some("copy with --engine rsync"));
+    }
+    assert_eq!(chosen(EngineChoice::Rsync, &old).unwrap().0, "rsync");
+
+    std::fs::remove_file(dir.join("rsync")).unwrap();
+    for choice in [EngineChoice::Rsync, EngineChoice::Auto] {
+        let error = chosen(choice, &old).unwrap_err();
+        assert!(all(&error).contains("the rsync engine needs rsync on shell"), "{error:?}");
+    }
+    let hint = chosen(EngineChoice::Rsync, &old).unwrap_err();
+    assert!(hint.first_hint().unwrap().starts_with("install rsync on shell"));
+}
+
+#[test]
+fn an_attribute_nobody_needs_is_reported_and_not_lost_in_silence() {
+    let Some(mut desk) = small_tree("an_attribute_nobody_needs_is_reported_and_not_lost_in_silence") else { return };
+    // As a Btrfs source would send it: ext4 knows no such attribute.
+    put(desk.temp.path(), "tool.py", FAKE_ATTRIBUTE);
+    if desk.host.run(&Command::read("python3").arg("--version")).is_ok_and(|o| o.status != 0) {
+        skip("an_attribute_nobody_needs_is_reported_and_not_lost_in_silence", "needs python3");
+        return;
+    }
+    instead_of(&mut desk, "tar", "$real \"$@\" | python3 tool.py");
+    let stats = desk.copy(&stream(), Pass::Live).unwrap();
+    let finding = stats.findings.iter().find(|f| f.id == "copy-attribute-refused").unwrap();
+    assert_eq!(finding.subject, "btrfs.compression");
+    assert!(finding.detail.contains("victim"), "{finding:?}");
+    assert!(torture::differences(&desk.source, &desk.target, &[]).is_empty());
+}
+
+/// Adds `btrfs.compression=zlib` to the records of `./victim`, which is the last member.
+const FAKE_ATTRIBUTE: &str = r#"
+import sys, tarfile, io
+data = sys.stdin.buffer.read()
+source = tarfile.open(fileobj=io.BytesIO(data))
+out = tarfile.open(fileobj=sys.stdout.buffer, mode="w|", format=tarfile.PAX_FORMAT)
+for member in source:
+    content = source.extractfile(member) if member.isreg() else None
+    if member.name == "./victim":
+        member.pax_headers["SCHILY.xattr.btrfs.compression"] = "zlib"
+    out.addfile(member, content)
+out.close()
+"#;
