@@ -1,1 +1,104 @@
-//! Room guest.
+//! What is in a tree: distribution, init, architecture, C library, network files. Found by files, never by running one.
+
+mod binary;
+mod init;
+mod release;
+
+use crate::error::Result;
+use crate::model::finding::{Finding, Severity};
+use crate::model::guest::{Family, Guest, Init, NetworkDialect};
+use crate::rootfs::look::shown;
+use crate::rootfs::{EntryKind, Look, Rootfs};
+use std::path::Path;
+
+/// Release files are a few lines; what is larger is not one.
+const TEXT_LIMIT: u64 = 256 * 1024;
+
+/// The tree being looked at, and what could not be looked at.
+struct Eye<'a> {
+    rootfs: &'a Rootfs,
+    findings: Vec<Finding>,
+}
+
+impl Eye<'_> {
+    /// Reads a text; what cannot be read (a FIFO, a directory, something huge) is a finding and counts as absent.
+    fn text(&mut self, path: &str) -> Option<String> {
+        match self.rootfs.read(Path::new(path), TEXT_LIMIT) {
+            Ok(content) => content.map(|c| String::from_utf8_lossy(&c.bytes).into_owned()),
+            Err(error) => {
+                self.complain(path, &error.chain().join(": "));
+                None
+            }
+        }
+    }
+
+    fn complain(&mut self, path: &str, detail: &str) {
+        self.findings.push(
+            Finding::new(Severity::Skipped, "guest-unreadable", "a file that tells about the guest could not be read")
+                .detail(detail)
+                .remedy("look at the file in the container; what it would have told counts as unknown")
+                .subject(shown(Path::new(path))),
+        );
+    }
+
+    /// Tells whether a path, links followed inside the root, leads to something of the kind.
+    fn is(&self, path: &str, kind: EntryKind) -> bool {
+        let found = self.rootfs.canonical(Path::new(path), true).and_then(|p| self.rootfs.entry(&p));
+        matches!(found, Ok(Some(entry)) if entry.kind == kind)
+    }
+
+    fn is_file(&self, path: &str) -> bool {
+        self.is(path, EntryKind::File)
+    }
+
+    fn any(&self, pattern: &str) -> bool {
+        self.rootfs.glob(pattern).is_ok_and(|found| !found.is_empty())
+    }
+}
+
+/// Looks into a tree. Nothing in it is executed; what cannot be told is `unknown` or empty.
+pub fn detect(rootfs: &Rootfs) -> Result<Guest> {
+    inspect(rootfs).map(|(guest, _)| guest)
+}
+
+/// Looks into a tree like [`detect`], and also returns what could not be looked at.
+pub fn inspect(rootfs: &Rootfs) -> Result<(Guest, Vec<Finding>)> {
+    let mut eye = Eye { rootfs, findings: Vec::new() };
+    let (distro, family, version) = release::find(&mut eye);
+    let init = init::find(&mut eye, family);
+    let arch = binary::arch(&eye);
+    let guest = Guest {
+        systemd_version: if init == Init::Systemd { init::systemd_version(&eye) } else { None },
+        libc: binary::libc(&eye, &arch),
+        network: network(&mut eye, family, &version),
+        distro,
+        family,
+        version,
+        init,
+        arch,
+    };
+    Ok((guest, eye.findings))
+}
+
+/// Says which network files are in force.
+fn network(eye: &mut Eye<'_>, family: Family, version: &str) -> NetworkDialect {
+    let major: u32 = version.split(['.', '-', ' ']).next().and_then(|m| m.parse().ok()).unwrap_or(0);
+    let enabled = eye.any("etc/systemd/system/*.wants/systemd-networkd.service")
+        || eye.any("usr/lib/systemd/system/*.wants/systemd-networkd.service");
+    let configured = eye.any("etc/systemd/network/*.network") || eye.any("etc/netplan/*.y*ml");
+    let ifup = eye.is_file("sbin/ifup") || eye.is_file("usr/sbin/ifup");
+    let interfaces = eye.is_file("etc/network/interfaces");
+    match family {
+        // From EL 10 on NetworkManager reads keyfiles only.
+        Family::Redhat if major >= 10 && eye.any("etc/NetworkManager") => NetworkDialect::Unknown,
+        Family::Redhat if eye.is("etc/sysconfig/network-scripts", EntryKind::Directory) => NetworkDialect::Ifcfg,
+        Family::Debian if enabled && (configured || !ifup) => NetworkDialect::SystemdNetworkd,
+        Family::Debian | Family::Alpine if ifup || interfaces => NetworkDialect::Ifupdown,
+        Family::Suse | Family::Slackware | Family::Gentoo | Family::Alt => NetworkDialect::Unknown,
+        _ if enabled => NetworkDialect::SystemdNetworkd,
+        _ => NetworkDialect::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests;

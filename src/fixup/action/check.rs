@@ -1,0 +1,115 @@
+//! What the types of an action do not say: paths stay inside the tree, expressions compile, modes are octal.
+
+use super::Action;
+use crate::fixup::module::When;
+use regex::bytes::Regex;
+use std::path::{Component, Path};
+
+/// Reads permission bits.
+pub(in crate::fixup) fn bits(octal: &str) -> Option<u32> {
+    u32::from_str_radix(octal, 8).ok().filter(|m| *m <= 0o7777)
+}
+
+/// Compiles an expression: many lines, `^` and `$` at each.
+pub(in crate::fixup) fn expression(text: &str) -> Result<Regex, String> {
+    regex::bytes::RegexBuilder::new(text).multi_line(true).size_limit(1 << 20).build().map_err(|e| {
+        format!("the regular expression \"{}\" is wrong: {}", text.escape_debug(), one_line(&e.to_string()))
+    })
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().last().unwrap_or_default().trim().to_owned()
+}
+
+fn inside(path: &str) -> Result<(), String> {
+    let plain = !path.is_empty() && Path::new(path).components().all(|c| matches!(c, Component::Normal(_)));
+    if plain {
+        Ok(())
+    } else {
+        Err(format!("the path \"{}\" must be relative to the root, without \"..\"", path.escape_debug()))
+    }
+}
+
+impl Action {
+    /// Returns its condition.
+    pub fn when(&self) -> &When {
+        match self {
+            Action::Remove(a) => &a.when,
+            Action::Write(a) => &a.when,
+            Action::Substitute(a) => &a.when,
+            Action::Symlink(a) => &a.when,
+            Action::Mode(a) => &a.when,
+            Action::Mkdir(a) => &a.when,
+            Action::Inittab(a) => &a.when,
+            Action::Gettys(a) => &a.when,
+            Action::Shellvars(a) => &a.when,
+            Action::Interfaces(a) => &a.when,
+            Action::Nics(a) => &a.when,
+            Action::Fstab(a) => &a.when,
+            Action::Hosts(a) | Action::Resolver(a) => &a.when,
+            Action::Securetty(a) => &a.when,
+            Action::Report(a) => &a.when,
+        }
+    }
+
+    /// Checks what the types do not: paths stay inside, expressions compile, modes are octal.
+    pub(in crate::fixup) fn check(&self) -> Result<(), String> {
+        let octal = |m: &str| bits(m).map(|_| ()).ok_or_else(|| format!("\"{}\" is no octal mode", m.escape_debug()));
+        let compiles = |e: &Option<String>| e.as_deref().map_or(Ok(()), |e| expression(e).map(|_| ()));
+        let when = self.when();
+        when.exists.iter().chain(&when.missing).try_for_each(|p| inside(p))?;
+        match self {
+            Action::Remove(a) => {
+                a.path.iter().try_for_each(|p| inside(p))?;
+                compiles(&a.containing)?;
+                compiles(&a.leading_to)
+            }
+            Action::Write(a) => {
+                inside(&a.path)?;
+                if a.content.is_some() == a.template.is_some() {
+                    return Err("a write needs either content or template".into());
+                }
+                octal(&a.mode)
+            }
+            Action::Substitute(a) => {
+                a.path.iter().try_for_each(|p| inside(p))?;
+                expression(&a.find)?;
+                compiles(&a.left)?;
+                compiles(&a.expect)
+            }
+            Action::Symlink(a) => inside(&a.path),
+            Action::Mode(a) => a.path.iter().try_for_each(|p| inside(p)).and_then(|()| octal(&a.mode)),
+            Action::Mkdir(a) => inside(&a.path).and_then(|()| octal(&a.mode)),
+            Action::Inittab(a) => a.remove.iter().try_for_each(|m| compiles(&m.process)),
+            Action::Gettys(a) => a.program.iter().try_for_each(|g| inside(&g.path)),
+            Action::Shellvars(a) => {
+                inside(&a.path)?;
+                a.unset.values().try_for_each(|e| expression(e).map(|_| ()))
+            }
+            Action::Interfaces(a) => expression(&a.remove).map(|_| ()),
+            Action::Fstab(a) => compiles(&a.spec),
+            Action::Nics(_) | Action::Hosts(_) | Action::Resolver(_) | Action::Securetty(_) | Action::Report(_) => {
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns its strings that are templates.
+    pub(in crate::fixup) fn templates(&self) -> Vec<&str> {
+        match self {
+            Action::Write(a) => {
+                let own = [Some(&a.path), a.content.as_ref()].into_iter().flatten();
+                own.chain(&a.unless).map(String::as_str).collect()
+            }
+            Action::Symlink(a) => vec![&a.path, &a.target],
+            Action::Inittab(a) => {
+                a.set.iter().flat_map(|e| [&e.id, &e.runlevels, &e.action, &e.process]).map(String::as_str).collect()
+            }
+            Action::Gettys(a) => a.program.iter().map(|g| g.process.as_str()).collect(),
+            Action::Shellvars(a) => a.set.values().map(String::as_str).collect(),
+            Action::Securetty(a) => a.names.iter().chain(&a.each_tty).map(String::as_str).collect(),
+            Action::Report(a) => vec![&a.title, &a.detail, &a.remedy],
+            _ => Vec::new(),
+        }
+    }
+}

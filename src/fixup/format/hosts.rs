@@ -1,0 +1,134 @@
+//! /etc/hosts, as far as vzctl wrote it.
+
+use super::lines::{self, Line};
+use crate::model::network::GuestPlan;
+use std::net::IpAddr;
+
+/// The comment that vzctl writes above its own line (vzctl etc/dists/scripts/functions, change_hostname).
+const MARKER: &[u8] = b"# Auto-generated hostname. Please do not remove this comment.";
+
+/// Makes the line below vzctl's marker name the container's new address.
+///
+/// Without the marker the file is the user's and stays as it is. The marker itself stays: it is true, and it is how a
+/// later run with another address finds the line again.
+pub fn fix_hosts(text: &[u8], plan: &GuestPlan) -> Vec<u8> {
+    let mut list = lines::split(text);
+    let Some(marker) = list.iter().position(|l| l.text.trim_ascii() == MARKER) else { return text.to_vec() };
+    let addresses: Vec<IpAddr> = plan.nics.iter().flat_map(|n| &n.addresses).map(ipnet::IpNet::addr).collect();
+    // Without a known address (DHCP) 127.0.1.1, as Debian does: 127.0.0.1 would make `hostname -f` say localhost.
+    let address = addresses.first().copied().unwrap_or(IpAddr::from([127, 0, 1, 1]));
+    let old = list.get(marker + 1).and_then(entry).filter(|(_, names)| !is_localhost(names, &plan.hostname));
+    let wanted = names(&plan.hostname);
+    if let Some((was, had)) = &old
+        && (addresses.contains(was) || (addresses.is_empty() && *was == address))
+        && had.starts_with(&wanted)
+    {
+        return text.to_vec();
+    }
+    // What stands behind the name and its alias was added by the user.
+    let extra = old.iter().flat_map(|(_, had)| had.iter().skip(names_in(had))).filter(|n| !wanted.contains(n));
+    let words: Vec<&str> = wanted.iter().chain(extra).map(String::as_str).collect();
+    let new = lines::line(format!("{address} {}", words.join(" ")), lines::usual_end(list.iter()));
+    let until = if old.is_some() { marker + 2 } else { marker + 1 };
+    list.splice(marker + 1..until, [new]);
+    lines::join(&list)
+}
+
+/// The fully qualified name and its first part, or the one name there is.
+fn names(hostname: &str) -> Vec<String> {
+    match hostname.split_once('.') {
+        Some((short, _)) if !short.is_empty() => vec![hostname.to_owned(), short.to_owned()],
+        _ => vec![hostname.to_owned()],
+    }
+}
+
+/// How many of the old line's names are the old host name and its alias.
+fn names_in(had: &[String]) -> usize {
+    had.first().map_or(0, |first| 1 + usize::from(names(first).get(1).is_some_and(|short| had.get(1) == Some(short))))
+}
+
+fn is_localhost(names: &[String], hostname: &str) -> bool {
+    let local = |n: &String| n == "localhost" || n.starts_with("localhost.");
+    names.iter().any(local) && !names.iter().any(|n| n == hostname)
+}
+
+fn entry(line: &Line) -> Option<(IpAddr, Vec<String>)> {
+    let view = line.view();
+    let mut words = view.split('#').next()?.split_whitespace();
+    let address = words.next()?.parse().ok()?;
+    Some((address, words.map(str::to_owned).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::network::{Method, Nic};
+
+    fn plan(hostname: &str, addresses: &[&str]) -> GuestPlan {
+        let nic = Nic {
+            name: "eth0".into(),
+            mac: None,
+            method: Method::Static,
+            addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+            gateway4: None,
+            gateway6: None,
+            mtu: None,
+        };
+        GuestPlan {
+            hostname: hostname.into(),
+            nameservers: vec![],
+            searchdomains: vec![],
+            ttys: 4,
+            privileged: true,
+            nics: vec![nic],
+        }
+    }
+
+    fn fix(text: &str, plan: &GuestPlan) -> String {
+        let once = fix_hosts(text.as_bytes(), plan);
+        assert_eq!(fix_hosts(&once, plan), once, "a second run changes nothing");
+        String::from_utf8(once).unwrap()
+    }
+
+    const MARK: &str = "# Auto-generated hostname. Please do not remove this comment.";
+
+    #[test]
+    fn the_marked_line_names_the_new_address_and_the_rest_stays() {
+        let text =
+            format!("127.0.0.1 localhost\n{MARK}\n10.0.0.101 web1.example.com  web1\n::1 localhost\n10.0.0.9 db");
+        let new = plan("web1.example.com", &["192.168.5.7/24", "2001:db8::7/64"]);
+        assert_eq!(
+            fix(&text, &new),
+            text.replace("10.0.0.101 web1.example.com  web1", "192.168.5.7 web1.example.com web1")
+        );
+        let same = plan("web1.example.com", &["192.168.5.7/24", "10.0.0.101/24"]);
+        assert_eq!(fix(&text, &same), text, "an address that it still has may stay");
+    }
+
+    #[test]
+    fn a_users_alias_stays_and_an_old_name_goes() {
+        let text = format!("{MARK}\r\n10.0.0.101 old.example.com old mail\r\n");
+        assert_eq!(
+            fix(&text, &plan("web1.example.com", &["10.0.0.101/24"])),
+            format!("{MARK}\r\n10.0.0.101 web1.example.com web1 mail\r\n")
+        );
+    }
+
+    #[test]
+    fn without_an_address_the_loopback_stands_in() {
+        let text = format!("{MARK}\n10.0.0.101 web1");
+        assert_eq!(fix(&text, &plan("web1", &[])), format!("{MARK}\n127.0.1.1 web1\n"));
+    }
+
+    #[test]
+    fn a_marker_without_its_line_gets_one_and_no_marker_means_hands_off() {
+        let new = plan("web1.example.com", &["10.0.0.1/24"]);
+        assert_eq!(fix(&format!("a\n{MARK}"), &new), format!("a\n{MARK}\n10.0.0.1 web1.example.com web1\n"));
+        let local = format!("{MARK}\n127.0.0.1 localhost.localdomain localhost\n");
+        assert_eq!(
+            fix(&local, &new),
+            format!("{MARK}\n10.0.0.1 web1.example.com web1\n127.0.0.1 localhost.localdomain localhost\n")
+        );
+        assert_eq!(fix("10.9.9.9 web1.example.com\n", &new), "10.9.9.9 web1.example.com\n");
+    }
+}

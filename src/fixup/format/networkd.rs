@@ -1,0 +1,114 @@
+//! systemd-networkd's NAME.network (systemd.network(5)).
+
+use crate::model::network::{Method, Nic};
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+/// Writes a unit for an interface, with the name servers and search domains for its link.
+///
+/// An off-link gateway gets a host route and `GatewayOnLink=`: networkd of Debian 9 knows neither spelling of the latter
+/// and needs the former. With [`Method::None`] the unit only says that networkd must not touch the interface.
+pub fn network_unit(nic: &Nic, dns: &[IpAddr], domains: &[String]) -> Vec<u8> {
+    let mut out = format!("[Match]\nName={}\n", nic.name);
+    let unmanaged = nic.method == Method::None;
+    if unmanaged || nic.mtu.is_some() {
+        out.push_str("\n[Link]\n");
+        if unmanaged {
+            out.push_str("Unmanaged=yes\n");
+        }
+        if let Some(mtu) = nic.mtu {
+            put(&mut out, "MTUBytes", mtu);
+        }
+    }
+    if unmanaged {
+        return out.into_bytes();
+    }
+    out.push_str("\n[Network]\n");
+    if nic.method == Method::Dhcp {
+        out.push_str("DHCP=ipv4\n");
+    }
+    for server in dns {
+        put(&mut out, "DNS", server);
+    }
+    if !domains.is_empty() {
+        put(&mut out, "Domains", domains.join(" "));
+    }
+    if nic.method == Method::Static {
+        for address in &nic.addresses {
+            out.push_str("\n[Address]\n");
+            put(&mut out, "Address", address);
+        }
+        if let Some(gateway) = nic.gateway4 {
+            route(&mut out, gateway.into(), nic.gateway4_off_link());
+        }
+        if let Some(gateway) = nic.gateway6 {
+            route(&mut out, gateway.into(), nic.gateway6_off_link());
+        }
+    }
+    out.into_bytes()
+}
+
+fn put(out: &mut String, key: &str, value: impl std::fmt::Display) {
+    // Writing to a string does not fail.
+    let _ = writeln!(out, "{key}={value}");
+}
+
+fn route(out: &mut String, gateway: IpAddr, off_link: bool) {
+    if off_link {
+        out.push_str("\n[Route]\n");
+        put(out, "Destination", format_args!("{gateway}/{}", if gateway.is_ipv4() { 32 } else { 128 }));
+        if gateway.is_ipv4() {
+            // IPv6 routes have no scope.
+            put(out, "Scope", "link");
+        }
+    }
+    out.push_str("\n[Route]\n");
+    put(out, "Gateway", gateway);
+    if off_link {
+        put(out, "GatewayOnLink", "yes");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixup::format::tests::nic;
+
+    fn unit(nic: &Nic) -> String {
+        let dns = ["10.0.0.53".parse().unwrap()];
+        String::from_utf8(network_unit(nic, &dns, &["example.com".into(), "example.net".into()])).unwrap()
+    }
+
+    #[test]
+    fn addresses_and_an_on_link_gateway() {
+        let mut n = nic(&["10.0.0.101/24", "2001:db8::101/64"], Some("10.0.0.1"), Some("fe80::1"));
+        n.mtu = Some(1400);
+        assert_eq!(
+            unit(&n),
+            "[Match]\nName=eth0\n\n[Link]\nMTUBytes=1400\n\n[Network]\nDNS=10.0.0.53\nDomains=example.com example.net\n\
+             \n[Address]\nAddress=10.0.0.101/24\n\n[Address]\nAddress=2001:db8::101/64\n\
+             \n[Route]\nGateway=10.0.0.1\n\n[Route]\nGateway=fe80::1\n"
+        );
+    }
+
+    #[test]
+    fn an_off_link_gateway_is_reached_first() {
+        let text = unit(&nic(&["10.0.0.101/32", "2001:db8::101/128"], Some("192.168.1.1"), Some("2001:db8:1::1")));
+        assert!(
+            text.ends_with(
+                "\n[Route]\nDestination=192.168.1.1/32\nScope=link\n\n[Route]\nGateway=192.168.1.1\nGatewayOnLink=yes\n\
+                 \n[Route]\nDestination=2001:db8:1::1/128\n\n[Route]\nGateway=2001:db8:1::1\nGatewayOnLink=yes\n"
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn dhcp_and_hands_off() {
+        let mut n = nic(&["10.0.0.101/24"], Some("10.0.0.1"), None);
+        n.method = Method::Dhcp;
+        assert!(unit(&n).contains("DHCP=ipv4") && !unit(&n).contains("Address="));
+        n.method = Method::None;
+        assert_eq!(unit(&n), "[Match]\nName=eth0\n\n[Link]\nUnmanaged=yes\n");
+    }
+}

@@ -1,0 +1,150 @@
+//! The getty lines of an inittab: one for the console, one for each tty that LXC offers, none for any other.
+
+use super::format::inittab::{Entry, Inittab};
+use std::collections::BTreeSet;
+
+/// What a getty line serves.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Terminal {
+    Console,
+    Tty(u32),
+    /// A serial or hypervisor line, which no container has.
+    Line,
+}
+
+fn terminal(word: &str) -> Option<Terminal> {
+    let name = word.strip_prefix("/dev/").unwrap_or(word);
+    if name == "console" {
+        return Some(Terminal::Console);
+    }
+    if ["ttyS", "hvc", "xvc", "ttyAMA"].iter().any(|p| name.strip_prefix(p).is_some_and(digits)) {
+        return Some(Terminal::Line);
+    }
+    let number = name.strip_prefix("tty").or_else(|| name.strip_prefix("vc/"))?;
+    if digits(number) { number.parse().ok().map(Terminal::Tty) } else { None }
+}
+
+fn digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Returns what a line serves, when it runs a getty.
+fn served(entry: &Entry) -> Option<Terminal> {
+    if !matches!(entry.action.as_str(), "respawn" | "askfirst" | "ondemand") {
+        return None;
+    }
+    let mut words = entry.process.split_whitespace();
+    let program = words.next()?.rsplit('/').next()?;
+    if !program.contains("getty") {
+        return None;
+    }
+    words.find_map(terminal)
+}
+
+/// Returns a line's process with another terminal in it.
+fn for_terminal(process: &str, name: &str) -> String {
+    let word = process.split_whitespace().find(|w| terminal(w).is_some()).unwrap_or_default();
+    let bare = if word.starts_with("/dev/") { format!("/dev/{name}") } else { name.to_owned() };
+    process.split(word).collect::<Vec<_>>().join(&bare)
+}
+
+/// Arranges the lines. `fresh` makes the process for a terminal, when the tree has a getty that it knows; otherwise a
+/// line that is there is taken as the model. Returns the terminals for which no line could be made.
+pub(super) fn arrange(tab: &mut Inittab, ttys: u32, fresh: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    // BusyBox names the terminal in the id and leaves the run levels empty.
+    let busybox = tab.entries().any(|e| e.id.starts_with("tty") && e.runlevels.is_empty() && served(&e).is_some());
+    let model = tab.entries().find(|e| matches!(served(e), Some(Terminal::Console | Terminal::Tty(_))));
+    let console = tab.entries().find(|e| served(e) == Some(Terminal::Console)).map(|e| e.process);
+    // vzctl appends `1:…console` and `2:…tty2` beside the stock lines of the same id; init ignores a duplicate id, so
+    // the console gets an id of its own. One that a person chose is kept.
+    let vz = |e: &Entry| served(e) == Some(Terminal::Console) && digits(&e.id);
+    tab.remove_where(vz);
+    let mut seen = BTreeSet::new();
+    tab.remove_where(|e| match served(e) {
+        None => false,
+        Some(Terminal::Line) => true,
+        Some(Terminal::Tty(n)) if n == 0 || n > ttys => true,
+        Some(which) => !seen.insert(which),
+    });
+    let make = |name: &str| fresh(name).or_else(|| model.as_ref().map(|m| for_terminal(&m.process, name)));
+    let mut without = Vec::new();
+    let mut add = |tab: &mut Inittab, name: &str, ids: [String; 3], process: Option<String>| {
+        let Some(process) = process else { return without.push(name.to_owned()) };
+        if busybox {
+            return tab.set(name, "", "respawn", &process);
+        }
+        let free = ids.into_iter().find(|id| !tab.entries().any(|e| e.id == *id));
+        match free {
+            Some(id) => tab.set(&id, "2345", "respawn", &process),
+            None => without.push(name.to_owned()),
+        }
+    };
+    for n in 1..=ttys {
+        if !seen.contains(&Terminal::Tty(n)) {
+            let name = format!("tty{n}");
+            add(tab, &name, [n.to_string(), format!("t{n}"), format!("c{n}")], make(&name));
+        }
+    }
+    if !seen.contains(&Terminal::Console) {
+        add(tab, "console", ["co".into(), "cn".into(), "cons".into()], console.or_else(|| make("console")));
+    }
+    without
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(text: &str, ttys: u32, fresh: Option<&str>) -> (String, Vec<String>) {
+        let mut tab = Inittab::parse(text.as_bytes());
+        let make = |name: &str| fresh.map(|f| format!("{f} {name}"));
+        let without = arrange(&mut tab, ttys, &make);
+        let once = tab.render();
+        assert_eq!(arrange(&mut tab, ttys, &make), without);
+        assert_eq!(tab.render(), once, "a second run changes nothing");
+        (String::from_utf8(once).unwrap(), without)
+    }
+
+    #[test]
+    fn stock_lines_stay_duplicates_and_absent_terminals_go() {
+        let stock = "id:3:initdefault:\n\
+            1:2345:respawn:/sbin/mingetty tty1\n2:2345:respawn:/sbin/mingetty tty2\n\
+            5:2345:respawn:/sbin/mingetty tty5\nT0:23:respawn:/sbin/getty -L ttyS0 9600 vt100\n\
+            x:5:respawn:/etc/X11/prefdm -nodaemon\n\
+            1:2345:respawn:/sbin/mingetty console\n2:2345:respawn:/sbin/mingetty tty2\n";
+        assert_eq!(
+            run(stock, 2, Some("/sbin/mingetty")).0,
+            "id:3:initdefault:\n\
+            1:2345:respawn:/sbin/mingetty tty1\n2:2345:respawn:/sbin/mingetty tty2\n\
+            x:5:respawn:/etc/X11/prefdm -nodaemon\nco:2345:respawn:/sbin/mingetty console\n"
+        );
+    }
+
+    #[test]
+    fn without_a_known_program_vzctls_own_line_is_the_model() {
+        let vz = "1:2345:respawn:/sbin/getty 38400 console\n2:2345:respawn:/sbin/getty 38400 tty2\n";
+        assert_eq!(
+            run(vz, 3, None).0,
+            "2:2345:respawn:/sbin/getty 38400 tty2\n1:2345:respawn:/sbin/getty 38400 tty1\n\
+             3:2345:respawn:/sbin/getty 38400 tty3\nco:2345:respawn:/sbin/getty 38400 console\n"
+        );
+        assert_eq!(run("id:3:initdefault:\n", 1, None).1, ["tty1", "console"]);
+    }
+
+    #[test]
+    fn no_consoles_busybox_and_an_id_that_is_taken() {
+        let gentoo = "c1:12345:respawn:/sbin/agetty 38400 tty1 linux\nco:2345:respawn:/usr/bin/own\n";
+        assert_eq!(
+            run(gentoo, 0, Some("/sbin/agetty 38400")).0,
+            "co:2345:respawn:/usr/bin/own\ncn:2345:respawn:/sbin/agetty 38400 console\n"
+        );
+        let alpine = "tty1::respawn:/sbin/getty 38400 tty1\n";
+        assert_eq!(
+            run(alpine, 2, None).0,
+            "tty1::respawn:/sbin/getty 38400 tty1\ntty2::respawn:/sbin/getty 38400 tty2\n\
+             console::respawn:/sbin/getty 38400 console\n"
+        );
+        let own = "cons:2345:respawn:/sbin/getty 38400 console\n";
+        assert_eq!(run(own, 0, None).0, own, "a console line with its own id is somebody's choice");
+    }
+}

@@ -1,0 +1,211 @@
+//! The actions on files of a known format.
+
+use super::action::{Fstab, Gettys, Inittab, InittabMatch, Interfaces, Securetty, Shellvars, expression};
+use super::context::Local;
+use super::format;
+use super::gettys::arrange;
+use super::run::Run;
+use super::view::Seen;
+use crate::error::{Error, Result};
+use crate::model::finding::Finding;
+use crate::rootfs::look::shown;
+use crate::rootfs::{LastLink, Look};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+impl Run<'_> {
+    /// Reads a file that may be missing.
+    pub(super) fn existing(&self, path: &str) -> Result<Option<Seen>> {
+        let seen = self.view.read(Path::new(path), LastLink::Follow)?;
+        Ok(seen.content.is_some().then_some(seen))
+    }
+
+    pub(super) fn inittab(&mut self, action: &Inittab) -> Result<()> {
+        let Some(seen) = self.existing("etc/inittab")? else { return Ok(()) };
+        let mut tab = format::inittab::Inittab::parse(seen.bytes());
+        for entry in &action.set {
+            let render = |text: &str| self.context.render(text, &Local::default());
+            tab.set(&render(&entry.id)?, &render(&entry.runlevels)?, &render(&entry.action)?, &render(&entry.process)?);
+        }
+        for InittabMatch { id, action: actions, process } in &action.remove {
+            let process = process.as_deref().map(expression).transpose().map_err(Error::new)?;
+            let kept = |e: &format::inittab::Entry| action.set.iter().any(|s| s.id == e.id);
+            tab.remove_where(|e| {
+                !kept(e)
+                    && id.as_ref().is_none_or(|i| *i == e.id)
+                    && (actions.is_empty() || actions.contains(&e.action))
+                    && process.as_ref().is_none_or(|p| p.is_match(e.process.as_bytes()))
+            });
+        }
+        self.view.write(&seen, tab.render(), 0o644)
+    }
+
+    pub(super) fn gettys(&mut self, action: &Gettys) -> Result<()> {
+        let Some(seen) = self.existing("etc/inittab")? else { return Ok(()) };
+        let mut program = None;
+        for getty in &action.program {
+            if self.view.is_file(&getty.path)? {
+                program = Some(&getty.process);
+                break;
+            }
+        }
+        let context = self.context;
+        let fresh = |name: &str| {
+            let local = Local { terminal: Some(name), ..Local::default() };
+            program.and_then(|process| context.render(process, &local).ok())
+        };
+        let mut tab = format::inittab::Inittab::parse(seen.bytes());
+        let without = arrange(&mut tab, context.plan.ttys, &fresh);
+        if !without.is_empty() {
+            let detail = format!("no getty program was found for {}", without.join(", "));
+            self.unexpected(&seen.path, detail);
+        }
+        self.view.write(&seen, tab.render(), 0o644)
+    }
+
+    pub(super) fn shellvars(&mut self, action: &Shellvars) -> Result<()> {
+        let seen = self.view.read(Path::new(&action.path), LastLink::Follow)?;
+        if seen.content.is_none() && !action.create {
+            return Ok(());
+        }
+        let mut vars = format::shellvars::ShellVars::parse(seen.bytes());
+        for (name, value) in &action.unset {
+            let value = expression(value).map_err(Error::new)?;
+            if vars.get(name).is_some_and(|now| value.is_match(now.as_bytes())) {
+                vars.unset(name);
+            }
+        }
+        for (name, template) in &action.set {
+            let value = self.context.render(template, &Local::default())?;
+            if !value.is_empty() {
+                vars.set(name, &value);
+            }
+        }
+        self.view.write(&seen, vars.render(), 0o644)
+    }
+
+    pub(super) fn interfaces(&mut self, action: &Interfaces) -> Result<()> {
+        let gone = expression(&action.remove).map_err(Error::new)?;
+        let mut files = vec![Path::new("etc/network/interfaces").to_owned()];
+        files.extend(self.view.glob("etc/network/interfaces.d/*")?);
+        for path in files {
+            let outcome = (|| {
+                let seen = self.view.read(&path, LastLink::Follow)?;
+                if seen.content.is_none() {
+                    return Ok(());
+                }
+                let mut text = format::interfaces::Interfaces::parse(seen.bytes());
+                text.remove_interface(|name| gone.is_match(name.as_bytes()));
+                self.view.write(&seen, text.render(), 0o644)
+            })();
+            if let Err(error) = outcome {
+                self.complain(&path.to_string_lossy(), &error);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn fstab(&mut self, action: &Fstab) -> Result<()> {
+        let Some(seen) = self.existing("etc/fstab")? else { return Ok(()) };
+        let spec = action.spec.as_deref().map(expression).transpose().map_err(Error::new)?;
+        let mut tab = format::fstab::Fstab::parse(seen.bytes());
+        tab.remove_where(|e| {
+            // A slash at the end names the same mount point.
+            let place = e.file.trim_end_matches('/');
+            action.mount_points.iter().any(|m| m == place)
+                || spec.as_ref().is_some_and(|s| s.is_match(e.spec.as_bytes()))
+        });
+        self.view.write(&seen, tab.render(), 0o644)
+    }
+
+    pub(super) fn hosts(&mut self) -> Result<()> {
+        let Some(seen) = self.existing("etc/hosts")? else { return Ok(()) };
+        let text = format::hosts::fix_hosts(seen.bytes(), self.context.plan);
+        self.view.write(&seen, text, 0o644)
+    }
+
+    pub(super) fn securetty(&mut self, action: &Securetty) -> Result<()> {
+        let Some(seen) = self.existing("etc/securetty")? else { return Ok(()) };
+        let mut names = Vec::new();
+        for name in &action.names {
+            names.push(self.context.render(name, &Local::default())?);
+        }
+        for n in 1..=self.context.plan.ttys {
+            for name in &action.each_tty {
+                names.push(self.context.render(name, &Local { tty: Some(n), ..Local::default() })?);
+            }
+        }
+        let text = format::securetty::add_ttys(seen.bytes(), &names);
+        self.view.write(&seen, text, 0o644)
+    }
+
+    /// Writes the name servers where they last. A link is a decision: resolvconf gets them in its base file and keeps
+    /// the link, systemd-resolved gets them from the interface's unit, a link to a file in the tree is followed, and one
+    /// that leads nowhere is replaced by a file.
+    pub(super) fn resolver(&mut self) -> Result<()> {
+        let plan = self.context.plan;
+        if plan.nameservers.is_empty() && plan.searchdomains.is_empty() {
+            return Ok(());
+        }
+        let path = Path::new("etc/resolv.conf");
+        let target = self.view.link(&self.view.canonical(path, false)?)?;
+        let goal = self.view.canonical(path, true)?;
+        let (last, decided) = match &target {
+            None => (LastLink::Follow, None),
+            Some(_) if goal.starts_with("run/systemd/resolve") => return self.resolved(),
+            Some(_) if self.resolvconf_owns(&goal)? => {
+                let base = Path::new("etc/resolvconf/resolv.conf.d/base");
+                let seen = self.view.read(base, LastLink::Follow)?;
+                let old = seen.content.as_ref().map(|c| c.bytes.as_slice());
+                let text = format::resolv::resolv_conf(old, &plan.nameservers, &plan.searchdomains);
+                self.view.write(&seen, text, 0o644)?;
+                return Ok(());
+            }
+            Some(_) if self.view.entry(&goal)?.is_some() && !volatile(&goal) => {
+                (LastLink::Follow, Some("the link was followed: the file that it leads to was changed"))
+            }
+            Some(_) => (LastLink::Replace, Some("the link leads to nothing that lasts: a file took its place")),
+        };
+        let seen = self.view.read(path, last)?;
+        let old = seen.content.as_ref().map(|c| c.bytes.as_slice());
+        let text = format::resolv::resolv_conf(old, &plan.nameservers, &plan.searchdomains);
+        let before = self.view.changes.len();
+        self.view.write(&seen, text, 0o644)?;
+        if let Some(detail) = decided.filter(|_| self.view.changes.len() > before) {
+            self.tell(
+                Finding::info("fixup-link", "the resolver's configuration is a symbolic link")
+                    .detail(format!("{} -> {}: {detail}", shown(path), shown(&goal)))
+                    .remedy("nothing, unless the link was meant for something else")
+                    .subject(shown(path)),
+            );
+        }
+        Ok(())
+    }
+
+    fn resolvconf_owns(&self, goal: &Path) -> Result<bool> {
+        let place = ["run/resolvconf", "etc/resolvconf/run", "lib/init/rw/resolvconf"];
+        let named = place.iter().any(|p| *goal == Path::new(p).join("resolv.conf"));
+        Ok(named && self.view.any("etc/resolvconf/resolv.conf.d")?)
+    }
+
+    /// Name servers for systemd-resolved when no unit of ours carries them.
+    fn resolved(&mut self) -> Result<()> {
+        let plan = self.context.plan;
+        if self.context.guest.network == crate::model::guest::NetworkDialect::SystemdNetworkd && !plan.nics.is_empty() {
+            return Ok(());
+        }
+        let seen = self.view.read(Path::new("etc/systemd/resolved.conf.d/ovz2lxc.conf"), LastLink::Follow)?;
+        let servers: Vec<String> = plan.nameservers.iter().map(ToString::to_string).collect();
+        let mut lines = BTreeMap::new();
+        lines.insert("DNS", servers.join(" "));
+        lines.insert("Domains", plan.searchdomains.join(" "));
+        let set = lines.iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| format!("{k}={v}\n"));
+        let text = format!("[Resolve]\n{}", set.collect::<String>());
+        self.view.write(&seen, text.into_bytes(), 0o644)
+    }
+}
+
+/// Tells whether a place is empty again after every boot.
+fn volatile(path: &Path) -> bool {
+    ["run", "var/run", "proc", "dev", "sys", "tmp"].iter().any(|p| path.starts_with(p))
+}
