@@ -1,0 +1,409 @@
+//! Facts and settings to a plan. Pure: nothing is looked at, nothing is touched.
+
+use super::plan::{Access, Plan};
+use crate::error::{Error, Result};
+use crate::lxc::{self, ContainerConfig, Dialect, RootfsPath, Veth};
+use crate::model::container::{SourceContainer, Status};
+use crate::model::facts::{Facts, needed_size};
+use crate::model::network::{GuestPlan, Method, Nic};
+use crate::model::resource::ResourcePlan;
+use crate::model::settings::{AddressMode, Settings};
+use crate::model::target::{LxcVersion, Target};
+use crate::model::ve::{Resolver, VenetAddress};
+use crate::model::volume::{StorageKind, VolumePlan};
+use crate::openvz::Fenced;
+use crate::volume::default_path;
+use ipnet::IpNet;
+use std::net::IpAddr;
+use std::path::Path;
+
+/// vzctl's own default when STOP_TIMEOUT is unset (vzctl src/lib/env.c), in seconds.
+const STOP_TIMEOUT: u64 = 120;
+/// A container that boots gets this long before the cluster calls its start failed, in seconds.
+const START_TIMEOUT: u32 = 120;
+/// The agent's stop waits its timeout minus 5 s for a clean shutdown; what it does afterwards needs some of its own.
+const AGENT_MARGIN: u64 = 30;
+
+/// Returns the name on the target, `lxc-NAME`: the operator's, or NAME, or the host name's first label, or the CTID.
+/// Only letters, digits, `.`, `_` and `-` are kept, for volume groups, Pacemaker and LXC all have to take it.
+pub fn target_name(container: &SourceContainer, settings: &Settings) -> String {
+    let label = container.ve.hostname.as_deref().and_then(|h| h.split('.').next());
+    let wanted = settings.name.as_deref().or(container.ve.name.as_deref()).or(label).unwrap_or_default();
+    let bare = wanted.strip_prefix("lxc-").unwrap_or(wanted);
+    let keep = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    let clean: String = bare.trim().chars().map(keep).take(60).collect();
+    let clean = clean.trim_matches(|c| "._-".contains(c));
+    if clean.is_empty() { format!("lxc-{}", container.ctid) } else { format!("lxc-{clean}") }
+}
+
+/// Returns the volume as the settings want it, with the size that the container needs.
+pub fn volume_plan(facts: &Facts) -> Result<VolumePlan> {
+    let (settings, name) = (&facts.settings, facts.target_name.as_str());
+    let (size, inodes) = needed_size(facts);
+    let kind = settings.storage;
+    let logical = matches!(kind, StorageKind::Lvm | StorageKind::LvmThin);
+    let path = if logical {
+        let vg = settings.vg.as_deref().ok_or_else(|| {
+            Error::usage("a logical volume needs a volume group")
+                .hint("name it with --vg VG, or set vg in the configuration")
+        })?;
+        Path::new("/dev").join(vg).join(name)
+    } else {
+        let image = kind == StorageKind::Image;
+        default_path(&settings.lxc_path, settings.volume_dir.as_deref(), name, image)
+    };
+    Ok(VolumePlan {
+        kind,
+        name: name.to_owned(),
+        path,
+        vg: settings.vg.clone().filter(|_| logical),
+        thin_pool: settings.thin_pool.clone(),
+        fs: settings.fs,
+        size,
+        inodes,
+        shared: facts.storage.shared,
+    })
+}
+
+/// How the migration is reached by a later run.
+pub struct Way<'a> {
+    /// The source.
+    pub access: Access,
+    /// The container's state directory.
+    pub state: &'a Path,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Whether the source's autostart was on.
+    pub autostart: Fenced,
+}
+
+/// Decides everything. The checks have run: what they block is not decided here again.
+pub fn plan(facts: &Facts, volume: VolumePlan, way: Way<'_>) -> Result<Plan> {
+    let settings = &facts.settings;
+    let container = &facts.container;
+    let name = facts.target_name.clone();
+    let nics = interfaces(facts)?;
+    let rendered = configuration(facts, &volume, &nics)?;
+    let guest_plan = guest_plan(facts, &nics);
+    let mut expected: Vec<IpAddr> = guest_plan.nics.iter().flat_map(|n| n.addresses.iter().map(IpNet::addr)).collect();
+    expected.dedup();
+    let stop_timeout = settings.stop_timeout.or(container.ve.stop_timeout).unwrap_or(STOP_TIMEOUT);
+    let config_path = settings.lxc_path.join(&name).join("config");
+    let resource = facts.cluster.present.then(|| resource(facts, &volume, &name, &config_path, stop_timeout));
+    let start = container.status == Status::Running;
+    Ok(Plan {
+        schema: 1,
+        access: way.access,
+        autostart: way.autostart,
+        guest: facts.guest.clone(),
+        mount_point: way.state.join("rootfs"),
+        engine: settings.engine,
+        live_passes: settings.live_passes.max(1),
+        stop_timeout,
+        guest_plan,
+        fixups_dir: settings.fixups_dir.clone(),
+        skip_fixups: settings.skip_fixups.clone(),
+        lxc_path: settings.lxc_path.clone(),
+        config_path,
+        config_text: rendered.text,
+        cluster: way.cluster,
+        resource,
+        health_timeout: settings.health_timeout,
+        health_login: settings.health_login,
+        expected_addresses: expected,
+        start,
+        findings: rendered.findings,
+        container: container.clone(),
+        name,
+        volume,
+    })
+}
+
+/// An interface: what LXC makes, and what the guest's files are told (none for a NETIF interface, whose addresses stand
+/// in files that vzctl never touched).
+struct Interface {
+    veth: Veth,
+    nic: Option<Nic>,
+}
+
+fn interfaces(facts: &Facts) -> Result<Vec<Interface>> {
+    let ve = &facts.container.ve;
+    let mut all = Vec::new();
+    for veth in &ve.veth {
+        let bridge = named(facts, facts.bridge(veth.bridge.as_deref()))?;
+        let mac = veth.mac.clone().unwrap_or_else(|| mac(facts, &veth.ifname));
+        all.push(Interface { veth: lxc_veth(&veth.ifname, mac, bridge, None), nic: None });
+    }
+    let mut taken: Vec<String> = all.iter().map(|i| i.veth.name.clone()).collect();
+    let mut successors = Vec::new();
+    for group in by_bridge(facts) {
+        let name = (0..).map(|n| format!("eth{n}")).find(|n| !taken.contains(n)).unwrap_or_default();
+        successors.push(venet_successor(facts, &name, &group, successors.is_empty())?);
+        taken.push(name);
+    }
+    successors.append(&mut all);
+    Ok(successors)
+}
+
+/// The addresses of venet0 by the bridge that they belong on, in the order of the source: one interface for each.
+fn by_bridge(facts: &Facts) -> Vec<Vec<VenetAddress>> {
+    let mut groups: Vec<(Option<&str>, Vec<VenetAddress>)> = Vec::new();
+    for address in &facts.container.ve.venet {
+        let bridge = facts.place(address).bridge;
+        match groups.iter_mut().find(|(b, _)| *b == bridge) {
+            Some((_, group)) => group.push(*address),
+            None => groups.push((bridge, vec![*address])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// An interface that takes over addresses of venet0. The first one has the default route.
+fn venet_successor(facts: &Facts, name: &str, group: &[VenetAddress], first: bool) -> Result<Interface> {
+    let places: Vec<_> = group.iter().map(|a| facts.place(a)).collect();
+    let bridge = named(facts, places.iter().find_map(|p| p.bridge))?;
+    let addresses = group.iter().map(|a| with_prefix(facts, a)).collect::<Result<Vec<_>>>()?;
+    let mut gateways = places.iter().filter(|_| first).filter_map(|p| p.gateway);
+    let gateway4 = gateways.clone().find_map(|g| if let IpAddr::V4(g) = g { Some(g) } else { None });
+    let gateway6 = gateways.find_map(|g| if let IpAddr::V6(g) = g { Some(g) } else { None });
+    let mtu = places.iter().find_map(|p| p.mtu);
+    let mac = mac(facts, name);
+    let by_lxc = facts.settings.addresses == AddressMode::Lxc;
+    let method = if by_lxc { Method::None } else { Method::Static };
+    let nic = Nic { name: name.into(), mac: Some(mac.clone()), method, addresses, gateway4, gateway6, mtu };
+    let mut veth = lxc_veth(name, mac, bridge, mtu);
+    if by_lxc {
+        veth.addresses.clone_from(&nic.addresses);
+        veth.gateway4 = nic.gateway4;
+        veth.gateway6 = nic.gateway6;
+    }
+    Ok(Interface { veth, nic: Some(nic) })
+}
+
+fn named(facts: &Facts, bridge: Option<&str>) -> Result<String> {
+    bridge.map(str::to_owned).ok_or_else(|| {
+        Error::usage(format!("no bridge is known for container {}", facts.container.ctid))
+            .hint("name it with --bridge, or per subnet in [[network]]")
+    })
+}
+
+fn lxc_veth(name: &str, mac: String, bridge: String, mtu: Option<u32>) -> Veth {
+    Veth {
+        name: name.into(),
+        mac,
+        bridge,
+        mtu,
+        host_ifname: None,
+        addresses: Vec::new(),
+        gateway4: None,
+        gateway6: None,
+    }
+}
+
+fn mac(facts: &Facts, ifname: &str) -> String {
+    lxc::mac_for(&format!("{}/{}", facts.source, facts.container.ctid), ifname)
+}
+
+/// venet is point-to-point: a bare address has no prefix. Where nobody says one it stays a host address, and its gateway
+/// gets a host route.
+fn with_prefix(facts: &Facts, venet: &VenetAddress) -> Result<IpNet> {
+    let host = if venet.address.is_ipv4() { 32 } else { 128 };
+    let prefix = facts.place(venet).prefix.unwrap_or(host);
+    IpNet::new(venet.address, prefix)
+        .map_err(|_| Error::usage(format!("prefix length {prefix} does not fit {}", venet.address)))
+}
+
+fn guest_plan(facts: &Facts, interfaces: &[Interface]) -> GuestPlan {
+    let container = &facts.container;
+    let list = |resolver: &Resolver, node: &[String]| match resolver {
+        Resolver::Unset => Vec::new(),
+        Resolver::Inherit => node.to_vec(),
+        Resolver::List(list) => list.clone(),
+    };
+    let servers = list(&container.ve.nameservers, &container.node_nameservers);
+    GuestPlan {
+        hostname: container.ve.hostname.clone().unwrap_or_else(|| facts.target_name.clone()),
+        nameservers: servers.iter().filter_map(|s| s.parse().ok()).collect(),
+        searchdomains: list(&container.ve.searchdomains, &container.node_searchdomains),
+        ttys: facts.settings.ttys,
+        privileged: true,
+        nics: interfaces.iter().filter_map(|i| i.nic.clone()).collect(),
+    }
+}
+
+fn configuration(facts: &Facts, volume: &VolumePlan, interfaces: &[Interface]) -> Result<lxc::Rendered> {
+    let Target { lxc, cgroup, cpus, swap_accounting, common_conf, apparmor, .. } = &facts.target;
+    let version = facts.settings.lxc_version.or(*lxc).unwrap_or(LxcVersion { major: 5, minor: 0 });
+    let rootfs = match volume.kind {
+        StorageKind::Image => RootfsPath::Loop(volume.path.clone()),
+        StorageKind::Dir => RootfsPath::Dir(volume.path.clone()),
+        StorageKind::Lvm | StorageKind::LvmThin => RootfsPath::Device(volume.path.clone()),
+    };
+    let ve = &facts.container.ve;
+    let config = ContainerConfig {
+        hostname: ve.hostname.clone().unwrap_or_else(|| facts.target_name.clone()),
+        arch: if facts.guest.arch.is_empty() { facts.target.arch.clone() } else { facts.guest.arch.clone() },
+        nics: interfaces.iter().map(|i| i.veth.clone()).collect(),
+        limits: ve.limits.clone(),
+        ttys: facts.settings.ttys,
+        drop_capabilities: ve.capabilities.off.clone(),
+        keep_capabilities: ve.capabilities.on.clone(),
+        include: common_conf.clone(),
+        init: facts.guest.init,
+        family: facts.guest.family,
+        apparmor: *apparmor,
+        console_log: Some(facts.settings.lxc_path.join(&facts.target_name).join("console.log")),
+        comments: vec![format!("OpenVZ container {} of {}, migrated by ovz2lxc", facts.container.ctid, facts.source)],
+        ..ContainerConfig::new(facts.target_name.clone(), rootfs)
+    };
+    let dialect = Dialect { version, cgroup: facts.settings.cgroup.unwrap_or(*cgroup) };
+    lxc::render(&config, &dialect, *cpus, *swap_accounting)
+}
+
+fn resource(facts: &Facts, volume: &VolumePlan, name: &str, config: &Path, stop_timeout: u64) -> ResourcePlan {
+    let logical = matches!(volume.kind, StorageKind::Lvm | StorageKind::LvmThin);
+    let stop = stop_timeout.saturating_add(AGENT_MARGIN).min(3600);
+    ResourcePlan {
+        id: name.to_owned(),
+        config: config.to_owned(),
+        logical_volume: volume.vg.clone().filter(|_| logical).map(|vg| (vg, name.to_owned())),
+        lvmlockd: volume.shared,
+        shared_fs: facts.settings.shared_fs.clone().or_else(|| facts.cluster.shared_fs.clone()),
+        start_timeout: START_TIMEOUT,
+        stop_timeout: u32::try_from(stop).unwrap_or(3600),
+        monitor_interval: 60,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::facts::tests::good;
+    use crate::model::settings::Subnet;
+    use crate::model::size::{Bytes, GIB};
+    use crate::model::ve::VethInterface;
+
+    fn planned(facts: &Facts) -> Plan {
+        let way = Way {
+            access: Access::default(),
+            state: Path::new("/state/101@vz1"),
+            cluster: "none".into(),
+            autostart: Fenced { onboot: None, disabled: None, config: "/etc/vz/conf/101.conf".into() },
+        };
+        plan(facts, volume_plan(facts).unwrap(), way).unwrap()
+    }
+
+    fn venet(facts: &mut Facts, addresses: &[&str]) {
+        let one = |a: &&str| {
+            let net: IpNet = a.parse().unwrap();
+            VenetAddress { address: net.addr(), prefix: net.prefix_len() }
+        };
+        facts.container.ve.venet = addresses.iter().map(one).collect();
+    }
+
+    #[test]
+    fn names_are_what_every_tool_takes() {
+        let mut facts = good();
+        let name = |facts: &Facts| target_name(&facts.container, &facts.settings);
+        assert_eq!(name(&facts), "lxc-web1", "the first label of the host name");
+        facts.container.ve.name = Some("my shop".into());
+        assert_eq!(name(&facts), "lxc-my-shop");
+        facts.settings.name = Some("lxc-racktables".into());
+        assert_eq!(name(&facts), "lxc-racktables", "no second prefix");
+        facts.settings.name = Some("../../etc".into());
+        assert_eq!(name(&facts), "lxc-etc");
+        facts.settings.name = Some("-\n".into());
+        assert_eq!(name(&facts), "lxc-101");
+    }
+
+    #[test]
+    fn one_interface_takes_over_all_addresses_of_a_bridge() {
+        let mut facts = good();
+        venet(&mut facts, &["10.0.0.101/32", "10.0.0.102/32", "2001:db8::1/64"]);
+        facts.settings.bridge = Some("br0".into());
+        let plan = planned(&facts);
+        let [nic] = plan.guest_plan.nics.as_slice() else { panic!("one interface: {:?}", plan.guest_plan.nics) };
+        let addresses: Vec<String> = nic.addresses.iter().map(ToString::to_string).collect();
+        assert_eq!(addresses, ["10.0.0.101/24", "10.0.0.102/24", "2001:db8::1/64"]);
+        assert_eq!(nic.gateway4.unwrap().to_string(), "10.0.0.1");
+        assert_eq!(nic.gateway6, None);
+        assert!(plan.config_text.contains("lxc.net.0.link = br0") && !plan.config_text.contains("ipv4.address"));
+        assert_eq!(
+            nic.mac.as_deref(),
+            planned(&facts).guest_plan.nics[0].mac.as_deref(),
+            "the MAC is the same each time"
+        );
+    }
+
+    #[test]
+    fn addresses_on_two_bridges_become_two_interfaces_with_one_default_route() {
+        let mut facts = good();
+        facts.settings.networks.push(Subnet {
+            subnet: "10.1.0.0/16".parse().unwrap(),
+            bridge: Some("br1".into()),
+            gateway: Some("10.1.0.1".parse().unwrap()),
+            mtu: Some(9000),
+        });
+        venet(&mut facts, &["10.0.0.101/32", "10.1.0.5/32"]);
+        let plan = planned(&facts);
+        let got: Vec<_> = plan.guest_plan.nics.iter().map(|n| (n.name.as_str(), n.gateway4.is_some(), n.mtu)).collect();
+        assert_eq!(got, [("eth0", true, None), ("eth1", false, Some(9000))]);
+        assert!(plan.config_text.contains("lxc.net.1.link = br1"));
+    }
+
+    #[test]
+    fn an_interface_of_netif_keeps_name_and_mac_and_its_own_files() {
+        let mut facts = good();
+        let mac = Some("00:18:51:aa:bb:cc".to_owned());
+        facts.container.ve.veth = vec![VethInterface { ifname: "eth0".into(), mac, ..VethInterface::default() }];
+        facts.settings.bridge = Some("br0".into());
+        let plan = planned(&facts);
+        assert_eq!(plan.guest_plan.nics.len(), 1, "only venet's successor is written into the guest");
+        assert_eq!(plan.guest_plan.nics[0].name, "eth1", "eth0 is taken");
+        assert!(plan.config_text.contains("00:18:51:aa:bb:cc"));
+    }
+
+    #[test]
+    fn lxc_sets_the_addresses_when_it_is_told_to() {
+        let mut facts = good();
+        facts.settings.addresses = AddressMode::Lxc;
+        let plan = planned(&facts);
+        assert_eq!(plan.guest_plan.nics[0].method, Method::None);
+        assert!(plan.config_text.contains("lxc.net.0.ipv4.address = 10.0.0.101/24"), "{}", plan.config_text);
+    }
+
+    #[test]
+    fn a_logical_volume_needs_a_group_and_gets_a_resource_that_activates_it() {
+        let mut facts = good();
+        facts.settings.storage = StorageKind::Lvm;
+        assert!(volume_plan(&facts).is_err());
+        facts.settings.vg = Some("shared_vg".into());
+        facts.settings.size = Some(Bytes(3 * GIB));
+        facts.cluster.present = true;
+        facts.cluster.shared_fs = Some("fs-lxc_ct-clone".into());
+        facts.container.ve.stop_timeout = Some(200);
+        let plan = planned(&facts);
+        assert_eq!(plan.volume.path, Path::new("/dev/shared_vg/lxc-web1"));
+        let resource = plan.resource.unwrap();
+        assert_eq!(resource.logical_volume, Some(("shared_vg".into(), "lxc-web1".into())));
+        assert_eq!(resource.stop_timeout, 230, "the agent waits 5 s less, and has to finish");
+        assert_eq!(resource.shared_fs.as_deref(), Some("fs-lxc_ct-clone"));
+        assert!(plan.config_text.contains("lxc.rootfs.path = lvm:/dev/shared_vg/lxc-web1"), "{}", plan.config_text);
+    }
+
+    #[test]
+    fn resolvers_are_inherited_from_the_node_or_left_alone() {
+        let mut facts = good();
+        facts.container.node_nameservers = vec!["10.0.0.53".into()];
+        assert_eq!(planned(&facts).guest_plan.nameservers.len(), 0);
+        facts.container.ve.nameservers = Resolver::Inherit;
+        assert_eq!(planned(&facts).guest_plan.nameservers.len(), 1);
+    }
+
+    #[test]
+    fn a_container_that_did_not_run_is_not_started() {
+        let mut facts = good();
+        facts.container.status = Status::Stopped;
+        assert!(!planned(&facts).start);
+    }
+}
