@@ -1,0 +1,100 @@
+//! Gathers the facts about one migration. Reads only.
+
+use super::session::Session;
+use crate::cluster::{self, Cluster};
+use crate::config::Merged;
+use crate::error::{Doing, Result};
+use crate::guest;
+use crate::host::Host;
+use crate::model::facts::{Facts, StorageFacts};
+use crate::model::finding::Finding;
+use crate::model::guest::Guest;
+use crate::model::volume::VolumePlan;
+use crate::openvz::Node;
+use crate::pipeline::peek::{self, Peek};
+use crate::pipeline::planner;
+use crate::runtime::Lxc;
+use crate::volume::{self, Storage};
+use std::sync::Arc;
+
+/// A container looked at from all sides, and what was opened to do so.
+pub(super) struct Inspected {
+    /// The source's connection.
+    pub(super) source: Arc<dyn Host>,
+    /// The source node.
+    pub(super) node: Arc<Node>,
+    /// The facts.
+    pub(super) facts: Facts,
+    /// The planned volume.
+    pub(super) volume: VolumePlan,
+    /// The target's storage.
+    pub(super) storage: Box<dyn Storage>,
+    /// The cluster.
+    pub(super) cluster: Box<dyn Cluster>,
+    /// LXC on this host.
+    pub(super) lxc: Lxc,
+    /// The small part of the tree that was fetched to look at the guest; absent when it could not be.
+    pub(super) peek: Option<Peek>,
+    /// What the checks say.
+    pub(super) findings: Vec<Finding>,
+}
+
+/// Looks at one container of an open node, and at the target.
+pub(super) fn inspect(
+    session: &Session,
+    merged: &Merged,
+    source: &Arc<dyn Host>,
+    node: Arc<Node>,
+    selector: &str,
+) -> Result<Inspected> {
+    let settings = &merged.settings;
+    let ctid = node.resolve(selector)?;
+    let container = node.describe(&ctid).doing(|| format!("describing container {ctid} on {}", source.label()))?;
+    let target_name = planner::target_name(&container, settings);
+    let lxc = Lxc::new(Arc::clone(&session.local), &settings.lxc_path, &merged.state_dir.join("logs"))?;
+    let target = lxc.inspect().doing(|| "looking at LXC on this host")?;
+    let cluster = cluster::cluster_for(&settings.cluster, Arc::clone(&session.local))?;
+    let cluster_facts = cluster.inspect(&target_name, &settings.lxc_path).doing(|| "looking at the cluster")?;
+    let mut late = Vec::new();
+    let (peek, guest) = match look_inside(source.as_ref(), &container.tree, &session.cancel) {
+        Ok((peek, guest)) => (Some(peek), guest),
+        Err(error) => {
+            late.push(not_seen(&error));
+            (None, Guest::unknown())
+        }
+    };
+    let mut facts = Facts {
+        source: merged.connection.source.clone().unwrap_or_default(),
+        container,
+        guest,
+        target,
+        storage: StorageFacts::default(),
+        cluster: cluster_facts,
+        settings: settings.clone(),
+        target_name,
+    };
+    let storage = volume::storage_for(settings.storage, Arc::clone(&session.local));
+    let mut volume = planner::volume_plan(&facts)?;
+    facts.storage = storage.inspect(&volume).doing(|| "looking at the target's storage")?;
+    volume.shared = facts.storage.shared;
+    let mut findings = crate::check::evaluate(&facts);
+    findings.extend(late);
+    session.cancel.check()?; // what an interrupt cut short must not pass for a finding
+    Ok(Inspected { source: Arc::clone(source), node, facts, volume, storage, cluster, lxc, peek, findings })
+}
+
+fn look_inside(source: &dyn Host, tree: &std::path::Path, cancel: &crate::cancel::Cancel) -> Result<(Peek, Guest)> {
+    let peek = peek::fetch(source, tree, cancel)?;
+    let guest = guest::detect(peek.rootfs())?;
+    Ok((peek, guest))
+}
+
+fn not_seen(error: &crate::error::Error) -> Finding {
+    Finding::new(
+        crate::model::finding::Severity::Skipped,
+        "guest-not-seen",
+        "the guest could not be looked at beforehand",
+    )
+    .detail(error.chain().join(": "))
+    .remedy("libc, init and architecture were not checked; the fixups look again at the copy")
+}

@@ -1,0 +1,96 @@
+//! `fixup`, `copy`, `config show`: parts of a migration alone.
+
+use super::{Work, json};
+use crate::cli::{CopyArgs, FixupApplyArgs, FixupVerb, Format};
+use crate::config::Layer;
+use crate::error::{Doing, Result};
+use crate::fixup::{self, ApplyOptions, Catalogue};
+use crate::guest;
+use crate::host::Destination;
+use crate::model::network::GuestPlan;
+use crate::pipeline::report::CopyFigures;
+use crate::rootfs::Rootfs;
+use crate::transfer::{self, Job, Pass};
+use crate::ui::screens;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Runs `fixup`.
+pub(super) fn fixup(work: &Work<'_>, verb: &FixupVerb) -> Result<()> {
+    let merged = work.session.merged(&Layer::default(), None);
+    let catalogue = Catalogue::load(Some(&merged.settings.fixups_dir))?;
+    match verb {
+        FixupVerb::List => work.screen.print(&screens::fixups(&catalogue, work.screen.style()))?,
+        FixupVerb::Show { id } => work.screen.print(&screens::fixup(&catalogue, id)?)?,
+        FixupVerb::Apply(args) => apply(work, &catalogue, args, &merged.settings.skip_fixups)?,
+    }
+    Ok(())
+}
+
+fn apply(work: &Work<'_>, catalogue: &Catalogue, args: &FixupApplyArgs, skip: &[String]) -> Result<()> {
+    let plan = read_plan(&args.plan)?;
+    let tree = Rootfs::open(&args.rootfs)?;
+    let (guest, mut findings) = guest::inspect(&tree)?;
+    let report = fixup::apply(catalogue, &tree, &guest, &plan, &ApplyOptions { dry_run: args.dry_run, skip })?;
+    findings.extend(report.findings);
+    if args.format == Format::Json {
+        let document =
+            serde_json::json!({ "schema": 1, "guest": guest, "changes": report.changes, "findings": findings });
+        work.screen.print(&json(&document)?)?;
+    } else {
+        let text = screens::changes(&guest, &report.changes, &findings, args.diff, args.dry_run, work.screen.style());
+        work.screen.print(&text)?;
+    }
+    Ok(())
+}
+
+/// Reads a plan file; what is wrong in it is said with its place.
+pub(super) fn read_plan(path: &Path) -> Result<GuestPlan> {
+    crate::config::read_toml(path)
+}
+
+/// Runs `copy`.
+pub(super) fn copy(work: &Work<'_>, args: &CopyArgs) -> Result<()> {
+    let (destination, tree) = Destination::parse_with_path(&args.from)?;
+    let merged = work.session.merged(&Layer::default(), None);
+    let host = work.session.reach(&destination, &merged.connection)?;
+    let chosen = transfer::choose(merged.settings.engine, host.as_ref(), &work.session.local, None)?;
+    let target = Rootfs::open(&args.to)?;
+    let job = Job {
+        source: host.as_ref(),
+        tree,
+        target: &target,
+        pass: if args.delta { Pass::Final } else { Pass::Live },
+        excludes: Vec::new(),
+        ctid: "copy".into(),
+        phase: "copy".into(),
+        expected: None,
+        events: Arc::as_ref(&work.session.events),
+        cancel: &work.session.cancel,
+    };
+    let stats =
+        chosen.engine.run(&job).doing(|| format!("copying {} to {}", args.from.escape_debug(), args.to.display()))?;
+    match args.format {
+        Format::Text => work.screen.print(&screens::copied(&stats, work.screen.style()))?,
+        Format::Json => {
+            let (seconds, findings) = (stats.seconds, stats.findings.clone());
+            let figures = CopyFigures::from(stats);
+            let document = serde_json::json!({
+                "schema": 1, "engine": figures.engine, "files": figures.files, "bytes": figures.bytes,
+                "sent_bytes": figures.sent_bytes, "deleted": figures.deleted, "seconds": seconds, "findings": findings,
+            });
+            work.screen.print(&json(&document)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs `config show`.
+pub(super) fn config_show(work: &Work<'_>, format: Format) -> Result<()> {
+    let merged = work.session.merged(&Layer::default(), None);
+    match format {
+        Format::Text => work.screen.print(&screens::settings(&merged.shown, work.screen.style()))?,
+        Format::Json => work.screen.print(&json(&serde_json::json!({ "schema": 1, "settings": merged.shown }))?)?,
+    }
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! What the operator reads when something has ended.
+
+mod dry_run;
+mod findings;
+mod lists;
+mod migration;
+
+pub use dry_run::{changes, dry_run};
+pub use lists::{StatusLine, converted, copied, fixup, fixups, inventory, settings, status};
+pub use migration::{batch, finished, migration, rolled_back};
+
+use findings::findings;
