@@ -142,3 +142,11 @@ pub struct VeConfig {
     /// Lines that vzctl rejects or that bash reads otherwise, keys without an equivalent.
     pub findings: Vec<Finding>,
 }
+
+impl VeConfig {
+    /// Returns the file systems that FEATURES lets the container mount itself.
+    pub fn mount_types(&self) -> Vec<String> {
+        let nfs = self.features.get("nfs").copied().unwrap_or(false);
+        if nfs { vec!["nfs".to_owned(), "nfs4".to_owned()] } else { Vec::new() }
+    }
+}

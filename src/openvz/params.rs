@@ -205,8 +205,8 @@ pub(super) const PARAMS: &[Param] = &[
     row("CAPABILITY", Capability, Join, same("lxc.cap.drop", "what is off is dropped; what is on must not be")),
     row("FEATURES", Features, Join, near("devices, mounts and modules of the target", "each feature has an answer of its own under LXC")),
     // Life.
-    row("ONBOOT", Flag, First, same("lxc.start.auto, or the cluster's resource", "whether it starts with the host")),
-    row("BOOTORDER", Number(0, ANY), First, near("lxc.start.order", "inverted: a high BOOTORDER starts early, a low lxc.start.order does")),
+    row("ONBOOT", Flag, First, near("the cluster's resource", "lxc.start.auto stays 0: without a cluster, set it after the migration")),
+    row("BOOTORDER", Number(0, ANY), First, gone("nothing starts by itself; lxc.start.order counts the other way round: low starts early")),
     row("STOP_TIMEOUT", Int(0, INT), First, same("stop timeout of the migration and of the cluster's resource", "seconds")),
     row("DISABLED", Flag, First, near("autostart stays off", "LXC cannot forbid a start")),
     row("NAME", Name, First, same("name of the target", "lxc-NAME")),

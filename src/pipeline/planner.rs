@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::lxc::{self, ContainerConfig, Dialect, RootfsPath, Veth};
 use crate::model::container::{SourceContainer, Status};
 use crate::model::facts::{Facts, needed_size};
+use crate::model::finding::Finding;
 use crate::model::network::{GuestPlan, Method, Nic};
 use crate::model::resource::ResourcePlan;
 use crate::model::settings::{AddressMode, Settings};
@@ -83,7 +84,14 @@ pub fn plan(facts: &Facts, volume: VolumePlan, way: Way<'_>) -> Result<Plan> {
     let container = &facts.container;
     let name = facts.target_name.clone();
     let nics = interfaces(facts)?;
-    let rendered = configuration(facts, &volume, &nics)?;
+    let mut rendered = configuration(facts, &volume, &nics)?;
+    if container.ve.onboot == Some(true) && !facts.cluster.present {
+        rendered.findings.push(
+            Finding::info("autostart-off", "it started with its node, and will not start with this host")
+                .remedy("once you accept it: lxc.start.auto = 1 in its configuration")
+                .subject("ONBOOT"),
+        );
+    }
     let guest_plan = guest_plan(facts, &nics);
     let mut expected: Vec<IpAddr> = guest_plan.nics.iter().flat_map(|n| n.addresses.iter().map(IpNet::addr)).collect();
     expected.dedup();
@@ -248,6 +256,8 @@ fn configuration(facts: &Facts, volume: &VolumePlan, interfaces: &[Interface]) -
         ttys: facts.settings.ttys,
         drop_capabilities: ve.capabilities.off.clone(),
         keep_capabilities: ve.capabilities.on.clone(),
+        devices: ve.devices.clone(),
+        mount_types: ve.mount_types(),
         include: common_conf.clone(),
         init: facts.guest.init,
         family: facts.guest.family,
@@ -281,7 +291,7 @@ mod tests {
     use crate::model::facts::tests::good;
     use crate::model::settings::Subnet;
     use crate::model::size::{Bytes, GIB};
-    use crate::model::ve::VethInterface;
+    use crate::model::ve::{DeviceRule, VethInterface};
 
     fn planned(facts: &Facts) -> Plan {
         let way = Way {
@@ -389,6 +399,20 @@ mod tests {
         assert_eq!(resource.stop_timeout, 230, "the agent waits 5 s less, and has to finish");
         assert_eq!(resource.shared_fs.as_deref(), Some("fs-lxc_ct-clone"));
         assert!(plan.config_text.contains("lxc.rootfs.path = lvm:/dev/shared_vg/lxc-web1"), "{}", plan.config_text);
+    }
+
+    #[test]
+    fn devices_and_mounts_of_the_container_reach_the_configuration() {
+        let mut facts = good();
+        let tun = DeviceRule { kind: 'c', major: Some(10), minor: Some(200), access: "rw".into(), path: None };
+        facts.container.ve.devices = vec![tun];
+        facts.container.ve.features.insert("nfs".into(), true);
+        facts.container.ve.onboot = Some(true);
+        facts.target.apparmor = true;
+        let plan = planned(&facts);
+        assert!(plan.config_text.contains("c 10:200 rw"), "{}", plan.config_text);
+        assert!(plan.config_text.contains("fstype=nfs"), "{}", plan.config_text);
+        assert!(plan.findings.iter().any(|f| f.id == "autostart-off"), "{:?}", plan.findings);
     }
 
     #[test]
