@@ -325,3 +325,31 @@ fn every_document_begins_with_schema() {
         );
     }
 }
+
+#[test]
+fn a_copy_never_deletes_its_own_source() {
+    let dir = tempfile::tempdir().unwrap();
+    let inner = dir.path().join("inner");
+    std::fs::create_dir(&inner).unwrap();
+    std::fs::write(inner.join("kept"), "kept").unwrap();
+    let (outer, inner_path) = (dir.path().to_str().unwrap(), inner.to_str().unwrap());
+    for (from, to) in [(outer, inner_path), (inner_path, outer), (inner_path, inner_path)] {
+        for engine in ["stream", "rsync"] {
+            let output = ovz2lxc(&["copy", "--from", from, "--to", to, "--engine", engine]);
+            assert_eq!(output.status.code(), Some(2), "{from} {to} {engine}: {}", stderr(&output));
+            assert_eq!(std::fs::read_to_string(inner.join("kept")).unwrap(), "kept");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_configuration_is_not_converted() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = dir.path().join("101.conf");
+    for rubbish in [vec![0_u8; 4096], vec![b'a'; 1 << 20], b"\x7fELF\x02\x01\n=\n\"=\"\n".to_vec(), Vec::new()] {
+        std::fs::write(&conf, &rubbish).unwrap();
+        let output = ovz2lxc(&["convert", "--ve-conf", conf.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(stderr(&output).contains("is not a VE configuration"), "{}", stderr(&output));
+    }
+}

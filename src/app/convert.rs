@@ -26,6 +26,14 @@ pub(super) fn run(work: &Work<'_>, args: &ConvertArgs) -> Result<()> {
     let global = args.vz_conf.as_deref().map(read).transpose()?;
     let context = ParseContext { node_cpus: args.source_cpus, file: args.ve_conf.clone() };
     let ve = openvz::parse(&ctid, global.as_deref(), &own, &context);
+    let unknown = ve.findings.iter().filter(|f| f.id == "ve-unknown-key").count();
+    if ve.keys.len() <= unknown {
+        return Err(Error::new(format!(
+            "{} is not a VE configuration: no line of it means anything",
+            args.ve_conf.display()
+        ))
+        .hint("a container's configuration is CTID.conf in /etc/vz/conf of its node"));
+    }
     let plan = args.plan.as_deref().map(tools::read_plan).transpose()?;
     let guest = match &args.rootfs {
         None => Guest::unknown(),
@@ -81,17 +89,17 @@ fn configuration(
 ) -> ContainerConfig {
     let name = format!("lxc-{}", settings.name.clone().or_else(|| ve.name.clone()).unwrap_or_else(|| ctid.to_string()));
     let bridge = settings.bridge.clone().unwrap_or_else(|| "br0".into());
-    let veth = |ifname: &str, mac: Option<String>| Veth {
+    let veth = |ifname: &str, mac: Option<String>, own: Option<&String>| Veth {
         name: ifname.to_owned(),
         mac: mac.unwrap_or_else(|| lxc::mac_for(ctid.as_str(), ifname)),
-        bridge: bridge.clone(),
+        bridge: own.unwrap_or(&bridge).clone(),
         ..Veth::default()
     };
     let nics = match plan {
-        Some(plan) => plan.nics.iter().map(|n| with_addresses(veth(&n.name, n.mac.clone()), n)).collect(),
+        Some(plan) => plan.nics.iter().map(|n| with_addresses(veth(&n.name, n.mac.clone(), None), n)).collect(),
         None => {
-            let venet = (!ve.venet.is_empty()).then(|| veth("eth0", None));
-            let own = ve.veth.iter().map(|v| veth(&v.ifname, v.mac.clone()));
+            let venet = (!ve.venet.is_empty()).then(|| veth("eth0", None, None));
+            let own = ve.veth.iter().map(|v| veth(&v.ifname, v.mac.clone(), v.bridge.as_ref()));
             venet.into_iter().filter(|v| ve.veth.iter().all(|o| o.ifname != v.name)).chain(own).collect()
         }
     };
@@ -104,6 +112,8 @@ fn configuration(
         ttys: plan.map_or(settings.ttys, |p| p.ttys),
         drop_capabilities: ve.capabilities.off.clone(),
         keep_capabilities: ve.capabilities.on.clone(),
+        devices: ve.devices.clone(),
+        mount_types: ve.mount_types(),
         include: None,
         init: guest.init,
         family: guest.family,

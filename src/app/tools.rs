@@ -3,7 +3,7 @@
 use super::{Work, json};
 use crate::cli::{CopyArgs, FixupApplyArgs, FixupVerb, Format};
 use crate::config::Layer;
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::fixup::{self, ApplyOptions, Catalogue};
 use crate::guest;
 use crate::host::Destination;
@@ -49,12 +49,26 @@ pub(super) fn read_plan(path: &Path) -> Result<GuestPlan> {
     crate::config::read_toml(path)
 }
 
+/// A copy makes the target equal to the source: where one lies in the other, that would delete the source.
+fn apart(from: &Path, to: &Path) -> Result<()> {
+    let real = |path: &Path| path.canonicalize().doing(|| format!("looking at {}", path.display()));
+    let (from, to) = (real(from)?, real(to)?);
+    if from.starts_with(&to) || to.starts_with(&from) {
+        return Err(Error::usage(format!("{} and {} lie in one another", from.display(), to.display()))
+            .hint("copy into a directory of its own"));
+    }
+    Ok(())
+}
+
 /// Runs `copy`.
 pub(super) fn copy(work: &Work<'_>, args: &CopyArgs) -> Result<()> {
     let (destination, tree) = Destination::parse_with_path(&args.from)?;
     let merged = work.session.merged(&Layer::default(), None);
     let host = work.session.reach(&destination, &merged.connection)?;
     let chosen = transfer::choose(merged.settings.engine, host.as_ref(), &work.session.local, None)?;
+    if destination == Destination::Local {
+        apart(&tree, &args.to)?;
+    }
     let target = Rootfs::open(&args.to)?;
     let job = Job {
         source: host.as_ref(),
