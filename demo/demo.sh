@@ -19,7 +19,7 @@ show() { printf '$ %s\n' "$*"; }
 die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 
 if [ "${1:-}" != --built ]; then
-    command -v cargo >/dev/null || die "cargo is missing: see https://rustup.rs or install Debian's cargo"
+    command -v cargo >/dev/null || die "cargo is missing: Rust 1.88 or newer is needed, from rustup (Debian 12's own is older)"
     step "packages"
     scripts/deps.sh build demo
     step "building"

@@ -17,6 +17,7 @@ libssl-dev       the cryptography below libssh2
 zlib1g-dev       compression in libssh2
 P
     test) cat <<'P' ;;
+busybox-static   the smallest container that boots
 openssh-server   the sshd of the node that the tests migrate from
 openssh-client   keys, and one of the two SSH transports
 sshpass          passwords for the system's SSH client
@@ -53,7 +54,7 @@ bsdutils         a terminal for the container's console
 mmdebstrap       makes the Debian tree that plays the container
 P
     lint) printf 'shellcheck       reads the shell scripts\n' ;;
-    bench) printf 'rsync            what the engine is measured against\nopenssh-server   the other end\nopenssh-client   the other end\n' ;;
+    bench) printf 'rsync            what the engine is measured against\nopenssh-server   the other end\nopenssh-client   the other end\npython3          makes the trees\n' ;;
     lab) cat <<'P' ;;
 qemu-system-x86  the two nodes of the cluster
 qemu-utils       their disks

@@ -586,3 +586,22 @@ fn links_lead_somewhere() {
     assert!(seen > 3, "only {seen} links were seen: the reader of this test is broken");
     assert!(bad.is_empty(), "{}", bad.join("\n"));
 }
+
+#[test]
+fn the_plan_of_the_manual_is_accepted() {
+    let manual = std::fs::read_to_string(support::repository().join("docs/fixups.md")).unwrap();
+    let section = manual.split("## The plan").nth(1).expect("the manual has a section about the plan");
+    let plan = section.split("```toml").nth(1).unwrap().split("```").next().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("plan.toml"), plan).unwrap();
+    std::fs::create_dir(dir.path().join("tree")).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "runs the program under test")]
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_ovz2lxc"))
+        .args(["fixup", "apply", "--dry-run", "--rootfs"])
+        .arg(dir.path().join("tree"))
+        .arg("--plan")
+        .arg(dir.path().join("plan.toml"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

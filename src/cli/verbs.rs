@@ -39,7 +39,7 @@ pub enum InventoryFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Moves containers: copy, stop, last difference, fixups, config, cluster, start, health check
+    /// Moves containers: copy, config, cluster, stop, last difference, fixups, start, health check
     Migrate(MigrateArgs),
     /// Moves the containers of a manifest
     Batch(BatchArgs),
@@ -47,7 +47,7 @@ pub enum Verb {
     Check(CheckArgs),
     /// Copies while the container runs; repeat as often as you like
     Sync(SyncArgs),
-    /// The downtime part after `sync`: stop, last difference, fixups, config, cluster, start
+    /// What is left after `sync`: config, cluster, stop, last difference, fixups, start
     Cutover(OneArgs),
     /// Goes on with a migration that was interrupted
     Resume(OneArgs),
