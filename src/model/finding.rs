@@ -18,6 +18,19 @@ pub enum Severity {
     Skipped,
 }
 
+impl Severity {
+    /// Returns the word of the reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Severity::Blocker => "blocker",
+            Severity::Overridable => "overridable",
+            Severity::Warning => "warning",
+            Severity::Info => "info",
+            Severity::Skipped => "skipped",
+        }
+    }
+}
+
 /// A finding, as every JSON report has it (contracts.md).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {

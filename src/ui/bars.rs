@@ -1,6 +1,5 @@
 //! Progress as bars, one per container and phase.
 
-use super::paint::word;
 use super::progress::{percent, state_word};
 use super::text::{duration, fit, plain, seconds};
 use crate::event::{Event, EventSink, PhaseState};
@@ -95,7 +94,7 @@ impl EventSink for Bars {
             }
             Event::Finding { ctid, finding } => {
                 let title = plain(&finding.title);
-                self.line(&format!("{} {}: {title} ({})", plain(ctid), word(finding.severity), plain(&finding.id)));
+                self.line(&format!("{} {}: {title} ({})", plain(ctid), finding.severity.word(), plain(&finding.id)));
             }
             Event::Done { ctid, outcome, detail } => {
                 self.line(&format!("{} {}: {}", plain(ctid), plain(outcome).replace('_', " "), plain(detail)));

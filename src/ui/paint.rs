@@ -85,17 +85,6 @@ impl Paint {
     }
 }
 
-/// Returns the word of a severity, as the reports have it.
-pub(super) fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Blocker => "blocker",
-        Severity::Overridable => "overridable",
-        Severity::Warning => "warning",
-        Severity::Info => "info",
-        Severity::Skipped => "skipped",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

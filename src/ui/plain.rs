@@ -1,7 +1,6 @@
 //! Progress as lines, for logs and for people without a terminal.
 
 use super::output::write_all;
-use super::paint::word;
 use super::progress::{amount, state_word};
 use super::text::{duration, plain, seconds};
 use crate::event::{Event, EventSink};
@@ -76,7 +75,7 @@ impl Inner {
             Event::Finding { ctid, finding } => format!(
                 "[{}] {}: {} ({})",
                 plain(ctid),
-                word(finding.severity),
+                finding.severity.word(),
                 plain(&finding.title),
                 plain(&finding.id)
             ),

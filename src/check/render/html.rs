@@ -1,6 +1,6 @@
 //! The report as one page that needs nothing else: no script, no font, no picture.
 
-use super::{guest, severity, status, visible};
+use super::{guest, status, visible};
 use crate::check::report::{ContainerReport, Report};
 use crate::model::finding::Finding;
 
@@ -71,7 +71,7 @@ fn section(container: &ContainerReport) -> String {
 }
 
 fn finding_row(finding: &Finding) -> String {
-    let word = severity(finding.severity);
+    let word = finding.severity.word();
     let optional = |class: &str, text: &str| {
         if text.is_empty() { String::new() } else { format!("<div class=\"{class}\">{}</div>", escape(text)) }
     };

@@ -5,18 +5,7 @@ pub(super) mod text;
 
 use super::report::ContainerReport;
 use crate::model::container::Status;
-use crate::model::finding::Severity;
 use crate::model::guest::Init;
-
-fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Blocker => "blocker",
-        Severity::Overridable => "overridable",
-        Severity::Warning => "warning",
-        Severity::Info => "info",
-        Severity::Skipped => "skipped",
-    }
-}
 
 fn status(container: &ContainerReport) -> &'static str {
     match container.status {

@@ -1,6 +1,6 @@
 //! The report for a terminal, without colours.
 
-use super::{guest, severity, status, visible};
+use super::{guest, status, visible};
 use crate::check::report::{ContainerReport, Report};
 use crate::model::finding::Finding;
 
@@ -37,7 +37,7 @@ fn render_container(out: &mut Lines, container: &ContainerReport) {
 
 fn render_finding(out: &mut Lines, finding: &Finding) {
     let subject = if finding.subject.is_empty() { String::new() } else { format!(" [{}]", visible(&finding.subject)) };
-    let head = format!("  {}: ", severity(finding.severity));
+    let head = format!("  {}: ", finding.severity.word());
     out.add(&head, &format!("{} ({}){subject}", visible(&finding.title), visible(&finding.id)));
     if !finding.detail.is_empty() {
         out.add("      ", &visible(&finding.detail));

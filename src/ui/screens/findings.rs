@@ -1,7 +1,6 @@
 //! Findings, for people.
 
 use crate::model::finding::{Finding, Severity};
-use crate::ui::paint::word;
 use crate::ui::terminal::Style;
 use crate::ui::text::{plain, wrap};
 
@@ -12,7 +11,7 @@ pub(super) fn findings(findings: &[Finding], style: Style) -> String {
     sorted.sort_by_key(|f| f.severity);
     let mut text = String::new();
     for finding in sorted {
-        let label = format!("{:<12}", word(finding.severity));
+        let label = format!("{:<12}", finding.severity.word());
         let painted = paint.severity(finding.severity, &label);
         text.push_str(&format!("  {painted}{}\n", plain(&finding.title)));
         push_wrapped(&mut text, &" ".repeat(14), &plain(&finding.detail), width);
