@@ -49,13 +49,8 @@ pub(super) fn one(
 ) -> Result<ContainerReport> {
     work.session.cancel.check()?;
     let ctid = node.resolve(selector)?;
-    match inspect(work.session, merged, source, Arc::clone(node), selector) {
-        Ok(inspected) => {
-            let mut report = ContainerReport::of(&inspected.facts);
-            report.verdict = rules::verdict(&inspected.findings);
-            report.findings = inspected.findings;
-            Ok(report)
-        }
+    match inspect(work.session, merged, source, Arc::clone(node), &ctid) {
+        Ok(inspected) => Ok(ContainerReport::with(&inspected.facts, inspected.findings)),
         Err(error) if error.kind() == Kind::Failed => Ok(ContainerReport::not_examined(ctid, &error)),
         Err(error) => Err(error),
     }

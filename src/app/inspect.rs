@@ -6,6 +6,7 @@ use crate::config::Merged;
 use crate::error::{Doing, Result};
 use crate::guest;
 use crate::host::Host;
+use crate::model::ctid::Ctid;
 use crate::model::facts::{Facts, StorageFacts};
 use crate::model::finding::Finding;
 use crate::model::guest::Guest;
@@ -45,11 +46,10 @@ pub(super) fn inspect(
     merged: &Merged,
     source: &Arc<dyn Host>,
     node: Arc<Node>,
-    selector: &str,
+    ctid: &Ctid,
 ) -> Result<Inspected> {
     let settings = &merged.settings;
-    let ctid = node.resolve(selector)?;
-    let container = node.describe(&ctid).doing(|| format!("describing container {ctid} on {}", source.label()))?;
+    let container = node.describe(ctid).doing(|| format!("describing container {ctid} on {}", source.label()))?;
     let target_name = planner::target_name(&container, settings);
     let lxc = Lxc::new(Arc::clone(&session.local), &settings.lxc_path, &merged.state_dir.join("logs"))?;
     let target = lxc.inspect().doing(|| "looking at LXC on this host")?;

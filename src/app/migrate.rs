@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::fixup::{self, ApplyOptions, Catalogue};
 use crate::host::Host;
 use crate::journal::{Journal, Record};
+use crate::model::ctid::Ctid;
 use crate::model::finding::Finding;
 use crate::openvz::Node;
 use crate::pipeline::dry_run::{self, DryRun};
@@ -146,7 +147,7 @@ pub(super) fn one(
     let store = work.session.store(merged);
     let mut journal = store.open(&store.container_dir(ctid.as_str(), source.label()))?;
     let anew = fresh(&standing(&journal.records()?), ctid.as_str())?;
-    let ready = prepare(work, merged, source, node, selector, journal.dir())
+    let ready = prepare(work, merged, source, node, &ctid, journal.dir())
         .and_then(|ready| rehearsable(&ready, ask).map(|()| ready));
     let (plan, tools) = match ready {
         Ok(Ready::Go(plan, tools)) => (plan, tools),
@@ -183,12 +184,12 @@ fn prepare(
     merged: &Merged,
     source: &Arc<dyn Host>,
     node: Arc<Node>,
-    selector: &str,
+    ctid: &Ctid,
     state: &Path,
 ) -> Result<Ready> {
-    let inspected = inspect(work.session, merged, source, node, selector)?;
+    let inspected = inspect(work.session, merged, source, node, ctid)?;
     if rules::verdict(&inspected.findings) == rules::Verdict::Blocked {
-        let (ctid, name) = (&inspected.facts.container.ctid, &inspected.facts.target_name);
+        let name = &inspected.facts.target_name;
         let report = Report::not_begun(ctid.as_str(), name, Outcome::Blocked, inspected.findings);
         return Ok(Ready::Blocked(Box::new(report)));
     }
@@ -414,10 +415,11 @@ pub(super) fn dry_run_of(
     node: Arc<Node>,
     selector: &str,
 ) -> Result<(DryRun, bool)> {
-    let inspected = inspect(work.session, merged, source, node, selector)?;
+    let ctid = node.resolve(selector)?;
+    let inspected = inspect(work.session, merged, source, node, &ctid)?;
     let blocked = rules::verdict(&inspected.findings) == rules::Verdict::Blocked;
     let store = work.session.store(merged);
-    let dir = store.container_dir(inspected.facts.container.ctid.as_str(), source.label());
+    let dir = store.container_dir(ctid.as_str(), source.label());
     let plan = plan(merged, &inspected, &dir)?;
     let catalogue = Catalogue::load(Some(&plan.fixups_dir))?;
     let changes = match &inspected.peek {

@@ -102,7 +102,11 @@ pub struct ContainerReport {
 impl ContainerReport {
     /// Evaluates the facts of one container.
     pub fn of(facts: &Facts) -> ContainerReport {
-        let findings = super::evaluate(facts);
+        ContainerReport::with(facts, super::evaluate(facts))
+    }
+
+    /// Reports a container whose facts were evaluated already.
+    pub fn with(facts: &Facts, findings: Vec<Finding>) -> ContainerReport {
         let container = &facts.container;
         ContainerReport {
             ctid: container.ctid.clone(),
