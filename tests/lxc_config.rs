@@ -3,7 +3,7 @@
 
 mod support;
 
-use ovz2lxc::lxc::{ContainerConfig, Dialect, RootfsPath, Veth, parse_config, render};
+use ovz2lxc::lxc::{Abilities, ContainerConfig, Dialect, Link, RootfsPath, Veth, parse_config, render};
 use ovz2lxc::model::guest::{Family, Init};
 use ovz2lxc::model::limits::Limits;
 use ovz2lxc::model::target::{CgroupMode, LxcVersion};
@@ -11,6 +11,7 @@ use ovz2lxc::model::ve::DeviceRule;
 use std::path::Path;
 use std::process::Output;
 
+const HOST: Abilities = Abilities { cpus: 1, numa_nodes: 1, swap_accounting: true };
 const NAME: &str = "lxc-101";
 const COMMON: &str = "/usr/share/lxc/config/common.conf";
 
@@ -41,7 +42,7 @@ fn config(include: bool) -> ContainerConfig {
         nics: vec![Veth {
             name: "eth0".into(),
             mac: "00:16:3e:00:00:65".into(),
-            bridge: "br0.10".into(),
+            link: Link::bridge("br0.10"),
             host_ifname: Some("veth101.0".into()),
             mtu: Some(1400),
             addresses: vec!["10.2.0.101/24".parse().unwrap(), "2001:db8::101/64".parse().unwrap()],
@@ -75,7 +76,7 @@ fn config(include: bool) -> ContainerConfig {
 }
 
 fn written(config: &ContainerConfig, version: LxcVersion, cgroup: CgroupMode) -> String {
-    render(config, &Dialect { version, cgroup }, 1, true).unwrap().text
+    render(config, &Dialect { version, cgroup }, &HOST).unwrap().text
 }
 
 /// Puts the text where LXC looks for it and asks for the state.

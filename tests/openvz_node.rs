@@ -44,7 +44,7 @@ fn a_node_is_listed_described_stopped_fenced_and_put_back() {
         node.resolve("999").unwrap_err().to_string().starts_with("container 999 does not exist on root@127.0.0.1:")
     );
 
-    let ct = node.describe(&id).unwrap();
+    let ct = node.describe(&id, &[]).unwrap();
     assert_eq!((ct.status, ct.layout), (Status::Running, Layout::Simfs));
     assert_eq!(ct.config_path.to_str(), Some("/etc/sysconfig/vz-scripts/101.conf"));
     assert_eq!(ct.tree.to_str(), Some("/vz/private/101"));

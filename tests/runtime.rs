@@ -7,7 +7,7 @@ use ovz2lxc::cancel::Cancel;
 use ovz2lxc::error::Result;
 
 use ovz2lxc::host::{Command, Host, Local, Output, Process, RemoteShell};
-use ovz2lxc::lxc::{ContainerConfig, Dialect, RootfsPath, Veth, render};
+use ovz2lxc::lxc::{Abilities, ContainerConfig, Dialect, Link, RootfsPath, Veth, render};
 use ovz2lxc::model::guest::Init;
 use ovz2lxc::model::limits::Limits;
 use ovz2lxc::model::target::{CgroupMode, Target};
@@ -150,12 +150,9 @@ impl Lab {
         ContainerConfig {
             hostname: "rt.example.com".into(),
             nics: vec![Veth {
-                name: "eth0".into(),
-                mac: MAC.into(),
-                bridge: BRIDGE.into(),
                 addresses: vec![format!("{ADDRESS}/24").parse().unwrap()],
                 gateway4: Some("192.168.83.1".parse().unwrap()),
-                ..Veth::default()
+                ..Veth::new("eth0", MAC, Link::bridge(BRIDGE))
             }],
             limits: Limits {
                 memory_bytes: Some(64 << 20),
@@ -178,7 +175,8 @@ impl Lab {
     fn write(&self, config: &ContainerConfig, cgroup: CgroupMode) -> PathBuf {
         let target = self.target();
         let dialect = Dialect { version: target.lxc.unwrap(), cgroup };
-        let rendered = render(config, &dialect, target.cpus, target.swap_accounting).unwrap();
+        let host = Abilities { cpus: target.cpus, numa_nodes: 1, swap_accounting: target.swap_accounting };
+        let rendered = render(config, &dialect, &host).unwrap();
         let path = self.lxc.config_path(CT);
         std::fs::write(&path, rendered.text).unwrap();
         path
@@ -252,7 +250,7 @@ fn failures_say_what_is_wrong() {
     }
     let lab = lab("rt3");
     let mut config = lab.config();
-    config.nics[0].bridge = "nosuchbr".into();
+    config.nics[0].link = Link::bridge("nosuchbr");
     let path = lab.write(&config, lab.target().cgroup);
     let error = lab.lxc.start(CT, &path).unwrap_err();
     assert!(error.chain().join(": ").contains("nosuchbr"), "{error:?}");

@@ -80,7 +80,7 @@ fn sizes_hold(work: &Work<'_>, manifest: &Manifest, merged: &[Merged]) -> Result
 
 fn usage(work: &Work<'_>, merged: &Merged, selector: &str) -> Result<Bytes> {
     let (_, node) = work.session.node(&merged.connection)?;
-    Ok(node.describe(&node.resolve(selector)?)?.usage.bytes)
+    Ok(node.describe(&node.resolve(selector)?, &[])?.usage.bytes)
 }
 
 fn too_small(size: Bytes, usage: Bytes, selector: &str) -> Option<String> {

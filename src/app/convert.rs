@@ -5,18 +5,28 @@ use crate::cli::{ConvertArgs, Format};
 use crate::config::Layer;
 use crate::error::{Doing, Error, Result};
 use crate::guest;
-use crate::lxc::{self, ContainerConfig, Dialect, RootfsPath, Veth};
+use crate::lxc::{self, Link, Veth};
+use crate::model::container::SourceContainer;
 use crate::model::ctid::Ctid;
+use crate::model::facts::{ClusterFacts, Facts, StorageFacts};
 use crate::model::guest::Guest;
 use crate::model::network::{GuestPlan, Method};
-use crate::model::target::{CgroupMode, LxcVersion};
+use crate::model::target::{CgroupMode, LxcVersion, Target};
 use crate::model::ve::{Resolver, VeConfig};
+use crate::model::volume::StorageKind;
 use crate::openvz::{self, ParseContext};
+use crate::pipeline::network::{self, Interface};
+use crate::pipeline::{configure, planner};
 use crate::rootfs::Rootfs;
+use crate::runtime::Lxc;
 use crate::ui::screens;
 use serde_json::{Value, json as value};
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
+
+/// The bridge of an interface for which nobody names one.
+const BRIDGE: &str = "br0";
 
 /// Runs `convert`.
 pub(super) fn run(work: &Work<'_>, args: &ConvertArgs) -> Result<()> {
@@ -24,7 +34,11 @@ pub(super) fn run(work: &Work<'_>, args: &ConvertArgs) -> Result<()> {
     let ctid = ctid_of(&args.ve_conf)?;
     let own = read(&args.ve_conf)?;
     let global = args.vz_conf.as_deref().map(read).transpose()?;
-    let context = ParseContext { node_cpus: args.source_cpus, file: args.ve_conf.clone() };
+    let context = ParseContext {
+        node_cpus: args.source_cpus,
+        file: args.ve_conf.clone(),
+        approximate: merged.settings.approximate,
+    };
     let ve = openvz::parse(&ctid, global.as_deref(), &own, &context);
     let unknown = ve.findings.iter().filter(|f| f.id == "ve-unknown-key").count();
     if ve.keys.len() <= unknown {
@@ -39,27 +53,76 @@ pub(super) fn run(work: &Work<'_>, args: &ConvertArgs) -> Result<()> {
         None => Guest::unknown(),
         Some(dir) => guest::detect(&Rootfs::open(dir)?)?,
     };
-    let settings = &merged.settings;
-    let dialect = Dialect {
-        version: settings.lxc_version.unwrap_or(LxcVersion { major: 5, minor: 0 }),
-        cgroup: settings.cgroup.unwrap_or(CgroupMode::Both),
+    let facts = facts(work, ctid, ve, guest, args)?;
+    let volume = planner::volume_plan(&facts)?;
+    let interfaces = match &plan {
+        Some(plan) => planned(&facts, plan)?,
+        None => network::interfaces(&facts, Some(BRIDGE))?,
     };
-    let config = configuration(&ctid, &ve, &guest, plan.as_ref(), settings);
-    let cpus = args.host_cpus.unwrap_or_else(available_cpus);
-    let rendered = lxc::render(&config, &dialect, cpus, true)?;
+    let rendered = configure::configuration(&facts, &volume, &interfaces)?;
+    let (ctid, ve) = (&facts.container.ctid, &facts.container.ve);
     let mut findings = ve.findings.clone();
     findings.extend(rendered.findings);
     match args.format {
         Format::Text => {
             work.screen.print(&screens::converted(&rendered.text, &ve.keys, &findings, work.screen.style()))?;
         }
-        Format::Json => work.screen.print(&json(&document(&ctid, &ve, &rendered.text, &findings))?)?,
+        Format::Json => work.screen.print(&json(&document(ctid, ve, &rendered.text, &findings))?)?,
     }
     Ok(())
 }
 
-fn available_cpus() -> u32 {
-    std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1))
+/// What a target is taken for: this host where nothing says otherwise, and one without anything special where LXC's
+/// version is named, which is some other host's.
+fn facts(work: &Work<'_>, ctid: Ctid, ve: VeConfig, guest: Guest, args: &ConvertArgs) -> Result<Facts> {
+    let merged = work.session.merged(&Layer::default(), None);
+    let mut settings = merged.settings;
+    let lxc = Lxc::new(Arc::clone(&work.session.local), &settings.lxc_path, &merged.state_dir.join("logs"))?;
+    let here = lxc.inspect().doing(|| "looking at LXC on this host")?;
+    let mut target = if settings.lxc_version.is_none() && here.lxc.is_some() {
+        here
+    } else {
+        let (version, both) = (LxcVersion { major: 5, minor: 0 }, CgroupMode::Both);
+        Target { lxc: Some(version), cgroup: both, swap_accounting: true, common_conf: None, ..here }
+    };
+    if let Some(cpus) = args.host_cpus {
+        target.cpus = cpus;
+    }
+    if settings.vg.is_none() {
+        settings.storage = StorageKind::Image; // without a volume group there is no path of a logical volume
+    }
+    let container = SourceContainer::offline(ctid, ve);
+    let target_name = planner::target_name(&container, &settings);
+    Ok(Facts {
+        source: "node".into(),
+        container,
+        guest,
+        target,
+        storage: StorageFacts::default(),
+        cluster: ClusterFacts::default(),
+        settings,
+        target_name,
+    })
+}
+
+/// The interfaces as a plan for fixups has them.
+fn planned(facts: &Facts, plan: &GuestPlan) -> Result<Vec<Interface>> {
+    let mut all = network::interfaces(facts, Some(BRIDGE))?;
+    let found = plan.nics.iter().map(|nic| {
+        let at = all.iter().position(|i| i.veth.name == nic.name);
+        let mut veth = match at {
+            Some(at) => all.remove(at).veth,
+            None => {
+                let bridge = facts.bridge(None).unwrap_or(BRIDGE);
+                Veth::new(&nic.name, lxc::mac_for(facts.container.ctid.as_str(), &nic.name), Link::bridge(bridge))
+            }
+        };
+        if let Some(mac) = &nic.mac {
+            veth.mac.clone_from(mac);
+        }
+        Interface { veth: with_addresses(veth, nic), nic: Some(nic.clone()) }
+    });
+    Ok(found.collect())
 }
 
 /// The file's name tells the CTID, as it does on a node; any other name (a sample, a copy) stands for container 1.
@@ -78,48 +141,6 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(LIMIT + 1).read_to_end(&mut bytes).doing(doing)?;
     if bytes.len() as u64 > LIMIT { Err(Error::new("the file is larger than 64 MiB")).doing(doing) } else { Ok(bytes) }
-}
-
-fn configuration(
-    ctid: &Ctid,
-    ve: &VeConfig,
-    guest: &Guest,
-    plan: Option<&GuestPlan>,
-    settings: &crate::model::settings::Settings,
-) -> ContainerConfig {
-    let name = format!("lxc-{}", settings.name.clone().or_else(|| ve.name.clone()).unwrap_or_else(|| ctid.to_string()));
-    let bridge = settings.bridge.clone().unwrap_or_else(|| "br0".into());
-    let veth = |ifname: &str, mac: Option<String>, own: Option<&String>| Veth {
-        name: ifname.to_owned(),
-        mac: mac.unwrap_or_else(|| lxc::mac_for(ctid.as_str(), ifname)),
-        bridge: own.unwrap_or(&bridge).clone(),
-        ..Veth::default()
-    };
-    let nics = match plan {
-        Some(plan) => plan.nics.iter().map(|n| with_addresses(veth(&n.name, n.mac.clone(), None), n)).collect(),
-        None => {
-            let venet = (!ve.venet.is_empty()).then(|| veth("eth0", None, None));
-            let own = ve.veth.iter().map(|v| veth(&v.ifname, v.mac.clone(), v.bridge.as_ref()));
-            venet.into_iter().filter(|v| ve.veth.iter().all(|o| o.ifname != v.name)).chain(own).collect()
-        }
-    };
-    let image = settings.lxc_path.join(&name).join("rootfs.img");
-    ContainerConfig {
-        hostname: plan.map(|p| p.hostname.clone()).or_else(|| ve.hostname.clone()).unwrap_or_else(|| name.clone()),
-        arch: if guest.arch.is_empty() { "x86_64".into() } else { guest.arch.clone() },
-        nics,
-        limits: ve.limits.clone(),
-        ttys: plan.map_or(settings.ttys, |p| p.ttys),
-        drop_capabilities: ve.capabilities.off.clone(),
-        keep_capabilities: ve.capabilities.on.clone(),
-        devices: ve.devices.clone(),
-        mount_types: ve.mount_types(),
-        include: None,
-        init: guest.init,
-        family: guest.family,
-        comments: vec![format!("OpenVZ container {ctid}, converted by ovz2lxc")],
-        ..ContainerConfig::new(name, RootfsPath::Loop(image))
-    }
 }
 
 fn with_addresses(mut veth: Veth, nic: &crate::model::network::Nic) -> Veth {

@@ -49,7 +49,9 @@ pub(super) fn inspect(
     ctid: &Ctid,
 ) -> Result<Inspected> {
     let settings = &merged.settings;
-    let container = node.describe(ctid).doing(|| format!("describing container {ctid} on {}", source.label()))?;
+    let container = node
+        .describe(ctid, &settings.approximate)
+        .doing(|| format!("describing container {ctid} on {}", source.label()))?;
     let target_name = planner::target_name(&container, settings);
     let lxc = Lxc::new(Arc::clone(&session.local), &settings.lxc_path, &merged.state_dir.join("logs"))?;
     let target = lxc.inspect().doing(|| "looking at LXC on this host")?;

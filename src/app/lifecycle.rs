@@ -80,7 +80,7 @@ fn may_cut_over(standing: &Standing, copied: bool, ctid: &str) -> Result<()> {
 /// The plan was made when the first `sync` looked; it must still be one for the container as it is.
 fn unchanged(plan: &Plan, tools: &Tools) -> Result<()> {
     let (ctid, node) = (&plan.container.ctid, tools.source.label());
-    let now = tools.node.describe(ctid)?;
+    let now = tools.node.describe(ctid, &[])?;
     let anew =
         || format!("take the copy back and make a new one: ovz2lxc rollback {ctid}\nthen run: ovz2lxc sync {ctid}");
     if now.config_text != plan.container.config_text {

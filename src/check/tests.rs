@@ -220,7 +220,8 @@ fn addresses_without_a_subnet_are_told_by_family() {
         [("network-prefix-unknown", "10.0.0.101, 2001:db8::1"), ("network-gateway-unknown", "2001:db8::1")]
     );
     assert_eq!(ids(&mixed(AddressMode::Lxc)), ["network-gateway-unknown"]);
-    let subnet = Subnet { subnet: "2001:db8::/64".parse().unwrap(), bridge: None, gateway: None, mtu: None };
+    let subnet =
+        Subnet { subnet: "2001:db8::/64".parse().unwrap(), bridge: None, gateway: None, mtu: None, vlan: None };
     let named = changed(|f| {
         f.settings.networks.push(subnet);
         f.settings.bridge = Some("br0".into());

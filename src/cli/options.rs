@@ -1,7 +1,8 @@
 //! Options that every command takes.
 
 use crate::config::{
-    AddressText, CgroupText, ClusterText, FsText, Layer, LxcText, SizeText, StorageText, TransportText,
+    AddressText, ApproximateText, CgroupText, ClusterText, FsText, IdRangeText, Layer, LxcText, NetworkText, SizeText,
+    StorageText, TransportText,
 };
 use crate::model::settings::EngineChoice;
 use clap::{Args, ValueEnum};
@@ -124,6 +125,21 @@ pub struct TargetOptions {
     /// Who sets the addresses: guest (its own files), lxc [default: guest]
     #[arg(long, global = true, value_name = "WHO")]
     pub addresses: Option<AddressText>,
+    /// How the addresses of venet0 reach the container: bridge, routed (LXC 4.0 and later) [default: bridge]
+    #[arg(long, global = true, value_name = "MODE")]
+    pub network_mode: Option<NetworkText>,
+    /// Routed: interface of this host that answers for the addresses [default: that of the default route]
+    #[arg(long, global = true, value_name = "INTERFACE")]
+    pub uplink: Option<String>,
+    /// Give the container a user name space: its root is no root on this host
+    #[arg(long, global = true)]
+    pub unprivileged: bool,
+    /// Ids of an unprivileged container [default: the first free range of this host]
+    #[arg(long, global = true, value_name = "BASE:COUNT")]
+    pub id_range: Option<IdRangeText>,
+    /// Approximate a parameter that has no equivalent (docs/parameters.md); may be repeated
+    #[arg(long, global = true, value_name = "KEY", value_delimiter = ',')]
+    pub approximate: Vec<ApproximateText>,
     /// LXC version to write for [default: the installed one]
     #[arg(long, global = true, value_name = "VERSION")]
     pub lxc: Option<LxcText>,
@@ -176,6 +192,11 @@ pub(super) fn layer(global: &Global, ssh: &SshOptions, target: &TargetOptions) -
         prefix4: t.prefix4,
         prefix6: t.prefix6,
         addresses: t.addresses,
+        network_mode: t.network_mode,
+        uplink: t.uplink,
+        unprivileged: t.unprivileged.then_some(true),
+        id_range: t.id_range,
+        approximate: (!t.approximate.is_empty()).then_some(t.approximate),
         lxc: t.lxc,
         cgroup: t.cgroup,
         engine: t.engine,

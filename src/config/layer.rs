@@ -1,6 +1,9 @@
 //! One layer of settings, as a TOML table has it.
 
-use super::values::{AddressText, CgroupText, ClusterText, FsText, LxcText, SizeText, StorageText, TransportText};
+use super::values::{
+    AddressText, ApproximateText, CgroupText, ClusterText, FsText, IdRangeText, LxcText, NetworkText, SizeText,
+    StorageText, TransportText, VlanId,
+};
 use crate::error::{Doing, Error, Result};
 use crate::model::settings::{EngineChoice, Subnet};
 use ipnet::IpNet;
@@ -24,11 +27,19 @@ pub struct SubnetEntry {
     pub gateway: Option<IpAddr>,
     /// MTU in bytes.
     pub mtu: Option<u32>,
+    /// VLAN of the bridge's port, 1 to 4094.
+    pub vlan: Option<VlanId>,
 }
 
 impl From<&SubnetEntry> for Subnet {
     fn from(e: &SubnetEntry) -> Subnet {
-        Subnet { subnet: e.subnet, bridge: e.bridge.clone(), gateway: e.gateway, mtu: e.mtu }
+        Subnet {
+            subnet: e.subnet,
+            bridge: e.bridge.clone(),
+            gateway: e.gateway,
+            mtu: e.mtu,
+            vlan: e.vlan.map(VlanId::get),
+        }
     }
 }
 
@@ -136,6 +147,16 @@ keys! {
     prefix6: u8 => ToString::to_string;
     /// Who sets the addresses: guest, lxc.
     addresses: AddressText => ToString::to_string;
+    /// How the addresses of venet0 reach the container: bridge, routed.
+    network_mode: NetworkText => ToString::to_string;
+    /// Routed: the host's interface that answers for the addresses.
+    uplink: String => Clone::clone;
+    /// Whether the container gets a user name space.
+    unprivileged: bool => ToString::to_string;
+    /// Ids of an unprivileged container, BASE:COUNT.
+    id_range: IdRangeText => ToString::to_string;
+    /// Keys of VE configurations whose approximation is wanted.
+    approximate: Vec<ApproximateText> => |v| v.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     /// Consoles.
     ttys: u32 => ToString::to_string;
     /// LXC version to write for.

@@ -8,4 +8,7 @@ mod values;
 pub use layer::{Layer, NodeEntry, SubnetEntry, read_config, read_toml, unplaced};
 pub use manifest::{Entry, Manifest, read_manifest};
 pub use merge::{Connection, Merged, Shown, merge};
-pub use values::{AddressText, CgroupText, ClusterText, FsText, LxcText, SizeText, StorageText, TransportText};
+pub use values::{
+    AddressText, ApproximateText, CgroupText, ClusterText, FsText, IdRangeText, LxcText, NetworkText, SizeText,
+    StorageText, TransportText, VlanId,
+};

@@ -1,8 +1,9 @@
 //! Values as they are written in TOML and on the command line, each parsed by the same code in both places.
 
 use crate::error::{Error, Result};
+use crate::model::limits::APPROXIMATIONS;
 use crate::model::resource::ClusterChoice;
-use crate::model::settings::{AddressMode, TransportChoice};
+use crate::model::settings::{AddressMode, IdRange, NetworkMode, TransportChoice};
 use crate::model::size::Bytes;
 use crate::model::target::{CgroupMode, LxcVersion};
 use crate::model::volume::{FileSystem, StorageKind};
@@ -103,6 +104,75 @@ text_value!(
 );
 
 text_value!(
+    /// `bridge`, `routed`.
+    NetworkText(NetworkMode),
+    |t| one_of(t, "a kind of network", &[("bridge", NetworkMode::Bridge), ("routed", NetworkMode::Routed)])
+);
+
+text_value!(
+    /// Ids as `BASE:COUNT`.
+    IdRangeText(IdRange),
+    id_range
+);
+
+/// The least that a guest needs: its ids below 65536, nobody and nogroup among them.
+const FEWEST_IDS: u32 = 65_536;
+
+fn id_range(text: &str) -> Result<IdRange> {
+    let wrong = |why: &str| {
+        Error::usage(format!("\"{}\" is not a range of ids: {why}", text.escape_debug()))
+            .hint("write it like 100000:65536")
+    };
+    let (base, count) = text.split_once(':').ok_or_else(|| wrong("it is not BASE:COUNT"))?;
+    let number = |t: &str| t.parse::<u32>().map_err(|_| wrong("BASE and COUNT are numbers below 4294967296"));
+    let range = IdRange { base: number(base)?, count: number(count)? };
+    if range.count < FEWEST_IDS {
+        return Err(wrong("a container needs 65536 ids at least"));
+    }
+    // An id of the container and an id of the range must not be mixed up while a tree is shifted.
+    if range.base < range.count {
+        return Err(wrong("BASE must not be less than COUNT"));
+    }
+    // The last id is -1, which means \"no change\" to chown.
+    if range.base.checked_add(range.count).is_none() {
+        return Err(wrong("it ends beyond the last id"));
+    }
+    Ok(range)
+}
+
+text_value!(
+    /// The name of a parameter that has an approximation which must be asked for.
+    ApproximateText(String),
+    |t| {
+        let known = APPROXIMATIONS;
+        if known.contains(&t) {
+            return Ok(t.to_owned());
+        }
+        let none = format!("\"{}\" has no approximation that can be asked for", t.escape_debug());
+        Err(Error::usage(none).hint(format!("those that have one: {}", known.join(", "))))
+    }
+);
+
+/// A VLAN, 1 to 4094.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u16")]
+pub struct VlanId(u16);
+
+impl VlanId {
+    /// Returns the number.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl TryFrom<u16> for VlanId {
+    type Error = String;
+    fn try_from(id: u16) -> std::result::Result<VlanId, String> {
+        if (1..=4094).contains(&id) { Ok(VlanId(id)) } else { Err(format!("{id} is not a VLAN: 1 to 4094")) }
+    }
+}
+
+text_value!(
     /// `v1`, `v2`, `both`.
     CgroupText(CgroupMode),
     |t| one_of(
@@ -144,6 +214,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn ranges_of_ids_and_vlans() {
+        let range = "100000:65536".parse::<IdRangeText>().unwrap().value();
+        assert_eq!((range.base, range.count), (100_000, 65_536));
+        for bad in
+            ["", "100000", "x:65536", "100000:1000", "1000:65536", "4294967295:65536", "4294901760:65536", "-1:65536"]
+        {
+            assert!(bad.parse::<IdRangeText>().is_err(), "{bad}");
+        }
+        assert!("4294901759:65536".parse::<IdRangeText>().is_ok());
+        assert!(VlanId::try_from(0).is_err() && VlanId::try_from(4095).is_err() && VlanId::try_from(4094).is_ok());
+    }
+
+    #[test]
     fn words_and_what_would_do_instead() {
         assert_eq!("lvm-thin".parse::<StorageText>().unwrap().value(), StorageKind::LvmThin);
         assert_eq!("cib:/a.xml".parse::<ClusterText>().unwrap().value(), ClusterChoice::Cib("/a.xml".into()));
@@ -151,5 +234,7 @@ mod tests {
         let error = "zfs".parse::<StorageText>().unwrap_err();
         assert_eq!(error.to_string(), "\"zfs\" is not a kind of storage: use image, dir, lvm, lvm-thin");
         assert!("5.x".parse::<LxcText>().is_err());
+        assert!("PRIVVMPAGES".parse::<ApproximateText>().is_ok());
+        assert!("HOSTNAME".parse::<ApproximateText>().unwrap_err().to_string().contains("HOSTNAME"));
     }
 }

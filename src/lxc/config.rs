@@ -3,6 +3,7 @@
 use crate::model::finding::Finding;
 use crate::model::guest::{Family, Init};
 use crate::model::limits::Limits;
+use crate::model::settings::IdRange;
 use crate::model::target::{CgroupMode, LxcVersion};
 use crate::model::ve::DeviceRule;
 use ipnet::IpNet;
@@ -22,15 +23,40 @@ pub enum RootfsPath {
     Device(PathBuf),
 }
 
-/// One virtual Ethernet pair on a bridge of the host.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What the host's end of an interface is connected to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Link {
+    /// A bridge of the host.
+    Bridge {
+        /// Its name.
+        name: String,
+        /// VLAN of the port (LXC 5.0 and later, and a bridge that filters VLANs).
+        vlan: Option<u16>,
+    },
+    /// Nothing: the host routes to the container (LXC 4.0 and later).
+    Router {
+        /// The host's interface that answers for the container's addresses, when one should.
+        uplink: Option<String>,
+    },
+}
+
+impl Link {
+    /// Makes a link to a bridge without a VLAN.
+    pub fn bridge(name: impl Into<String>) -> Link {
+        Link::Bridge { name: name.into(), vlan: None }
+    }
+}
+
+/// One virtual Ethernet pair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Veth {
     /// Name inside the container, at most 15 bytes.
     pub name: String,
     /// MAC address inside the container, in lower case with colons.
     pub mac: String,
-    /// The host's bridge.
-    pub bridge: String,
+    /// What its other end is connected to.
+    pub link: Link,
     /// Name of the host's end; LXC makes one up when unset.
     pub host_ifname: Option<String>,
     /// MTU in bytes.
@@ -41,6 +67,43 @@ pub struct Veth {
     pub gateway4: Option<Ipv4Addr>,
     /// IPv6 gateway that LXC sets.
     pub gateway6: Option<Ipv6Addr>,
+}
+
+impl Veth {
+    /// Makes an interface with a name and a MAC address, and nothing else that is not a default.
+    pub fn new(name: impl Into<String>, mac: impl Into<String>, link: Link) -> Veth {
+        Veth {
+            name: name.into(),
+            mac: mac.into(),
+            link,
+            host_ifname: None,
+            mtu: None,
+            addresses: Vec::new(),
+            gateway4: None,
+            gateway6: None,
+        }
+    }
+}
+
+/// The user name space of an unprivileged container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdMap {
+    /// The host's ids: id 0 of the container is the first of them.
+    pub range: IdRange,
+    /// The tree keeps its owners and is mounted with the ids mapped (LXC 5.0, a directory); otherwise its files are owned by
+    /// the range's ids.
+    pub mounted: bool,
+}
+
+/// What the target's kernel and machine offer, as far as a line of the configuration depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Abilities {
+    /// CPUs.
+    pub cpus: u32,
+    /// NUMA nodes.
+    pub numa_nodes: u32,
+    /// The kernel counts swap; without it a swap limit makes the start fail.
+    pub swap_accounting: bool,
 }
 
 /// Everything that the configuration of one container says.
@@ -78,6 +141,20 @@ pub struct ContainerConfig {
     pub mount_types: Vec<String>,
     /// File that receives what the container writes to its console (LXC >= 3.0 only, where its size can be bounded).
     pub console_log: Option<PathBuf>,
+    /// It starts with the host. Stays false where a cluster or somebody else decides.
+    pub autostart: bool,
+    /// OpenVZ's BOOTORDER: higher starts earlier.
+    pub boot_order: Option<u64>,
+    /// Network devices of the host that are moved into the container (NETDEV).
+    pub net_devices: Vec<String>,
+    /// Whether the container sees /sys.
+    pub sysfs: bool,
+    /// The user name space; none for a privileged container.
+    pub idmap: Option<IdMap>,
+    /// The target's shared configuration for unprivileged containers, included after `include`.
+    pub userns_include: Option<String>,
+    /// Where a hook script may be put that the configuration needs (limits by device); without it they are reported.
+    pub hook: Option<PathBuf>,
     /// Lines for the head of the file: where it came from. No dates, so that the same input gives the same text.
     pub comments: Vec<String>,
 }
@@ -103,6 +180,13 @@ impl ContainerConfig {
             apparmor: false,
             mount_types: Vec::new(),
             console_log: None,
+            autostart: false,
+            boot_order: None,
+            net_devices: Vec::new(),
+            sysfs: true,
+            idmap: None,
+            userns_include: None,
+            hook: None,
             comments: Vec::new(),
         }
     }
@@ -139,6 +223,8 @@ impl Dialect {
 pub struct Rendered {
     /// The file's content.
     pub text: String,
+    /// The script that it calls when the container starts, for `ContainerConfig::hook`; none when there is nothing to do.
+    pub hook: Option<String>,
     /// What could not be said in it, and what deserves a look.
     pub findings: Vec<Finding>,
 }

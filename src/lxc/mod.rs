@@ -18,7 +18,7 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
-pub use config::{ContainerConfig, Dialect, Rendered, RootfsPath, Veth};
+pub use config::{Abilities, ContainerConfig, Dialect, IdMap, Link, Rendered, RootfsPath, Veth};
 pub use mac::mac_for;
 pub use parse::{parse_config, value_of};
 pub use render::render;

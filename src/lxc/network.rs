@@ -1,6 +1,6 @@
 //! Interfaces.
 
-use super::config::Veth;
+use super::config::{Link, Veth};
 use super::render::Writer;
 use super::validate;
 use crate::error::{Error, Result};
@@ -45,7 +45,9 @@ fn one(index: usize, nic: &Veth, w: &mut Writer) -> Result<()> {
     w.section(&format!("network interface {index}"));
     // In the old dialect every `type` opens a new interface, so it comes first.
     w.set(&key("type"), "veth");
-    w.set(&key("link"), validate::ifname("bridge", &nic.bridge)?);
+    if let Link::Bridge { name, .. } = &nic.link {
+        w.set(&key("link"), validate::ifname("bridge", name)?);
+    }
     w.set(&key("flags"), "up");
     w.set(&key("name"), validate::ifname("interface", &nic.name)?);
     w.set(&key("hwaddr"), validate::mac(&nic.mac)?);

@@ -2,7 +2,7 @@
 
 use super::capability;
 use super::cgroup;
-use super::config::{ContainerConfig, Dialect, Rendered, RootfsPath};
+use super::config::{Abilities, ContainerConfig, Dialect, Rendered, RootfsPath};
 use super::guest;
 use super::keys::{Names, names};
 use super::network;
@@ -55,12 +55,11 @@ impl Writer {
     }
 }
 
-/// Writes the configuration for one LXC version and control group mode. `host_cpus` is the number of the target's CPUs;
-/// `swap_accounting` tells whether its kernel counts swap, without which a swap limit makes the start fail.
+/// Writes the configuration for one LXC version and control group mode, for a target of these abilities.
 ///
 /// Fails when a value cannot stand in a configuration: a line break in a host name, a MAC address that is none, two
 /// interfaces of one name. What has no equivalent, or would make the start fail, is left out and becomes a finding.
-pub fn render(config: &ContainerConfig, dialect: &Dialect, host_cpus: u32, swap_accounting: bool) -> Result<Rendered> {
+pub fn render(config: &ContainerConfig, dialect: &Dialect, host: &Abilities) -> Result<Rendered> {
     let doing = || format!("writing the LXC configuration of {}", config.name.escape_debug());
     validate::container_name(&config.name)?;
     let mut w = Writer::new(*dialect);
@@ -70,9 +69,9 @@ pub fn render(config: &ContainerConfig, dialect: &Dialect, host_cpus: u32, swap_
     mounts(config, &mut w).doing(doing)?;
     capability::write(config, &mut w);
     guest::apparmor(config, &mut w).doing(doing)?;
-    cgroup::limits(&config.limits, &mut w, host_cpus, swap_accounting);
+    cgroup::limits(&config.limits, &mut w, host.cpus, host.swap_accounting);
     cgroup::devices(config, &mut w);
-    Ok(Rendered { text: w.text, findings: w.findings })
+    Ok(Rendered { text: w.text, hook: None, findings: w.findings })
 }
 
 fn head(config: &ContainerConfig, w: &mut Writer) -> Result<()> {

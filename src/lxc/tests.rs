@@ -1,4 +1,4 @@
-use super::config::{ContainerConfig, Dialect, RootfsPath, Veth};
+use super::config::{Abilities, ContainerConfig, Dialect, Link, RootfsPath, Veth};
 use super::{keys, parse_config, render, value_of};
 use crate::model::guest::{Family, Init};
 use crate::model::limits::Limits;
@@ -12,14 +12,17 @@ fn dialect(version: &str, cgroup: CgroupMode) -> Dialect {
     Dialect { version: LxcVersion::parse(version).unwrap(), cgroup }
 }
 
+fn host(cpus: u32, swap_accounting: bool) -> Abilities {
+    Abilities { cpus, numa_nodes: 1, swap_accounting }
+}
+
 /// A container with something in every field.
 fn full() -> ContainerConfig {
-    let eth0 =
-        Veth { name: "eth0".into(), mac: "00:16:3e:00:00:65".into(), bridge: "br0.10".into(), ..Veth::default() };
+    let eth0 = Veth::new("eth0", "00:16:3e:00:00:65", Link::bridge("br0.10"));
     let eth1 = Veth {
         name: "eth1".into(),
         mac: "02:16:3e:00:01:65".into(),
-        bridge: "br1".into(),
+        link: Link::bridge("br1"),
         host_ifname: Some("veth101.1".into()),
         mtu: Some(1400),
         addresses: vec!["10.2.0.101/24".parse().unwrap(), "2001:db8::101/64".parse().unwrap()],
@@ -59,11 +62,11 @@ fn included() -> ContainerConfig {
 }
 
 fn text(config: &ContainerConfig, version: &str, cgroup: CgroupMode) -> String {
-    render(config, &dialect(version, cgroup), 4, true).unwrap().text
+    render(config, &dialect(version, cgroup), &host(4, true)).unwrap().text
 }
 
 fn ids(config: &ContainerConfig, d: Dialect, cpus: u32, swap: bool) -> Vec<String> {
-    render(config, &d, cpus, swap).unwrap().findings.into_iter().map(|f| f.id).collect()
+    render(config, &d, &host(cpus, swap)).unwrap().findings.into_iter().map(|f| f.id).collect()
 }
 
 fn get(config: &ContainerConfig, version: &str, cgroup: CgroupMode, key: &str) -> Option<String> {
@@ -143,7 +146,7 @@ fn memory_comes_before_memory_and_swap_and_only_with_accounting() {
     let both = lines.find("lxc.cgroup.memory.memsw.limit_in_bytes = 402653184\n").unwrap();
     assert!(memory < both);
     for cgroup in [CgroupMode::V1, CgroupMode::V2] {
-        let without = render(&config, &dialect("5.0", cgroup), 4, false).unwrap();
+        let without = render(&config, &dialect("5.0", cgroup), &host(4, false)).unwrap();
         assert!(!without.text.contains("swap") && !without.text.contains("memsw"), "{}", without.text);
         assert!(without.findings.iter().any(|f| f.id == "swap-not-limited"));
     }
@@ -175,8 +178,8 @@ fn cpu_units_as_virtuozzo_converts_them() {
 fn a_mask_with_a_cpu_that_the_target_lacks_is_a_finding() {
     let config = included();
     let v1 = dialect("5.0", CgroupMode::V1);
-    assert!(render(&config, &v1, 2, true).unwrap().text.contains("lxc.cgroup.cpuset.cpus = 0-1\n"));
-    let one = render(&config, &v1, 1, true).unwrap();
+    assert!(render(&config, &v1, &host(2, true)).unwrap().text.contains("lxc.cgroup.cpuset.cpus = 0-1\n"));
+    let one = render(&config, &v1, &host(1, true)).unwrap();
     assert!(!one.text.contains("cpuset"));
     let finding = one.findings.iter().find(|f| f.id == "cpu-mask-not-on-target").unwrap();
     assert!(finding.detail.contains("CPU 1"), "{}", finding.detail);
@@ -196,7 +199,7 @@ fn zero_and_io_limits_become_findings() {
         ..Limits::default()
     };
     let config = ContainerConfig { limits, ..included() };
-    let rendered = render(&config, &dialect("5.0", CgroupMode::Both), 4, true).unwrap();
+    let rendered = render(&config, &dialect("5.0", CgroupMode::Both), &host(4, true)).unwrap();
     assert!(!rendered.text.contains("memory") && !rendered.text.contains("pids.max"), "{}", rendered.text);
     let found: Vec<(&str, &str)> = rendered.findings.iter().map(|f| (f.id.as_str(), f.subject.as_str())).collect();
     let want = [
@@ -251,7 +254,7 @@ fn capabilities_are_lower_case_known_and_never_the_hosts() {
         keep_capabilities: vec!["sys_module".into(), "net_admin".into()],
         ..included()
     };
-    let rendered = render(&config, &dialect("5.0", CgroupMode::V1), 4, true).unwrap();
+    let rendered = render(&config, &dialect("5.0", CgroupMode::V1), &host(4, true)).unwrap();
     let pairs = parse_config(&rendered.text).unwrap();
     let drops: Vec<&str> = pairs.iter().filter(|(k, _)| k == "lxc.cap.drop").map(|(_, v)| v.as_str()).collect();
     // sys_time is dropped by the include already.
@@ -263,7 +266,7 @@ fn capabilities_are_lower_case_known_and_never_the_hosts() {
 #[test]
 fn a_granted_clock_resets_the_list_and_is_told() {
     let config = ContainerConfig { keep_capabilities: vec!["SYS_TIME".into()], ..included() };
-    let rendered = render(&config, &dialect("5.0", CgroupMode::V1), 4, true).unwrap();
+    let rendered = render(&config, &dialect("5.0", CgroupMode::V1), &host(4, true)).unwrap();
     let reset = rendered.text.find("lxc.cap.drop =\n").unwrap();
     let rest = rendered.text.find("lxc.cap.drop = mac_admin mac_override sys_module sys_rawio\n").unwrap();
     assert!(reset < rest);
@@ -277,7 +280,7 @@ fn apparmor_only_where_it_is_active() {
     assert_eq!(get(&included(), "5.0", CgroupMode::V1, "lxc.apparmor.raw").as_deref(), Some("mount fstype=nfs,"));
     let upstart = ContainerConfig { init: Init::Upstart, ..included() };
     assert_eq!(get(&upstart, "5.0", CgroupMode::V1, "lxc.apparmor.allow_nesting"), None);
-    let old = render(&included(), &dialect("3.0", CgroupMode::V1), 4, true).unwrap();
+    let old = render(&included(), &dialect("3.0", CgroupMode::V1), &host(4, true)).unwrap();
     assert!(!old.text.contains("apparmor"));
     assert!(old.findings.iter().any(|f| f.id == "apparmor-mounts"));
 }
@@ -300,7 +303,7 @@ fn devices_open_and_appear() {
     let v1 = dialect("5.0", CgroupMode::V1);
     assert!(ids(&device("nvidia0"), v1, 4, true).contains(&"device-number-unknown".to_owned()));
     for bad in ["../etc/shadow", "/sda", "a b", "", "x\ny"] {
-        assert!(render(&device(bad), &v1, 4, true).is_err(), "{bad:?}");
+        assert!(render(&device(bad), &v1, &host(4, true)).is_err(), "{bad:?}");
     }
 }
 
@@ -326,7 +329,7 @@ fn hostile_values_are_refused_with_the_container_named() {
         ContainerConfig { include: Some("/a\nb".into()), ..full() },
         ContainerConfig { console_log: Some("log".into()), ..full() },
         ContainerConfig { mount_types: vec!["nfs,\nx".into()], ..full() },
-        nic(|n| n.bridge = "br0\n".into()),
+        nic(|n| n.link = Link::bridge("br0\n")),
         nic(|n| n.mac = "ff:ff:ff:ff:ff:ff".into()),
         nic(|n| n.mac = "02:16:3E:00:01:65".into()),
         nic(|n| n.name = "eth1".into()),
@@ -335,11 +338,11 @@ fn hostile_values_are_refused_with_the_container_named() {
         nic(|n| n.host_ifname = Some("veth101.1".into())),
     ];
     for config in configs {
-        let error = render(&config, &v1, 4, true).unwrap_err();
+        let error = render(&config, &v1, &host(4, true)).unwrap_err();
         assert!(error.to_string().contains("lxc-101"), "{error:?}");
         assert!(error.chain().len() > 1, "{error:?}");
     }
-    assert!(render(&ContainerConfig { name: "../x".into(), ..full() }, &v1, 4, true).is_err());
+    assert!(render(&ContainerConfig { name: "../x".into(), ..full() }, &v1, &host(4, true)).is_err());
 }
 
 #[test]

@@ -94,3 +94,27 @@ pub struct SourceContainer {
     /// The node's search domains (for `inherit`).
     pub node_searchdomains: Vec<String>,
 }
+
+impl SourceContainer {
+    /// Makes a container of which only the configuration is known: stopped, simfs, nothing in use.
+    pub fn offline(ctid: Ctid, ve: VeConfig) -> SourceContainer {
+        let private = ve.private.clone().unwrap_or_else(|| format!("/vz/private/{ctid}").into());
+        SourceContainer {
+            root: ve.root.clone().unwrap_or_else(|| format!("/vz/root/{ctid}").into()),
+            tree: private.clone(),
+            private,
+            ve,
+            ctid,
+            config_path: PathBuf::new(),
+            config_text: String::new(),
+            status: Status::Stopped,
+            layout: Layout::Simfs,
+            usage: Usage::default(),
+            dump: false,
+            action_scripts: Vec::new(),
+            node_cpus: 1,
+            node_nameservers: Vec::new(),
+            node_searchdomains: Vec::new(),
+        }
+    }
+}

@@ -77,6 +77,8 @@ pub struct Placement<'a> {
     pub bridge: Option<&'a str>,
     /// MTU of the subnet.
     pub mtu: Option<u32>,
+    /// VLAN of the subnet.
+    pub vlan: Option<u16>,
 }
 
 impl Facts {
@@ -95,6 +97,7 @@ impl Facts {
             gateway: subnet.and_then(|n| n.gateway).or(default_gateway),
             bridge: subnet.and_then(|n| n.bridge.as_deref()).or_else(|| self.bridge(None)),
             mtu: subnet.and_then(|n| n.mtu),
+            vlan: subnet.and_then(|n| n.vlan),
         }
     }
 
@@ -169,6 +172,7 @@ pub(crate) mod tests {
             bridge: Some("br0".into()),
             gateway: Some("10.0.0.1".parse().unwrap()),
             mtu: None,
+            vlan: None,
         };
         let venet = VenetAddress { address: "10.0.0.101".parse().unwrap(), prefix: 32 };
         Facts {
@@ -212,6 +216,13 @@ pub(crate) mod tests {
                 vsyscall_none: true,
                 hostname: "node1".into(),
                 arch: "x86_64".into(),
+                numa_nodes: 1,
+                kernel: (6, 1),
+                userns_conf: None,
+                uplink: Some("eth0".into()),
+                forwarding: crate::model::target::Forwarding { v4: true, v6: true, proxy_ndp: true },
+                host_ifnames: vec![],
+                id_ranges: vec![],
             },
             storage: StorageFacts {
                 free: Some(Bytes(100 * GIB)),
@@ -258,7 +269,8 @@ pub(crate) mod tests {
     #[test]
     fn the_smallest_subnet_places_an_address() {
         let mut facts = good();
-        let wide = Subnet { subnet: "10.0.0.0/8".parse().unwrap(), bridge: None, gateway: None, mtu: Some(1400) };
+        let wide =
+            Subnet { subnet: "10.0.0.0/8".parse().unwrap(), bridge: None, gateway: None, mtu: Some(1400), vlan: None };
         facts.settings.networks.push(wide);
         let place = |facts: &Facts, text: &str, prefix| {
             let p = facts.place(&VenetAddress { address: text.parse().unwrap(), prefix });

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Parameters without an equivalent that have something close, which the operator must ask for by name (`--approximate`).
+pub const APPROXIMATIONS: &[&str] = &["PRIVVMPAGES", "VMGUARPAGES", "LOCKEDPAGES", "SHMPAGES", "NUMFILE", "NETDEV"];
+
 /// Limits; unset or unlimited is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
@@ -19,6 +22,9 @@ pub struct Limits {
     pub cpus: Option<u64>,
     /// CPUMASK as a list (`0-2,7`).
     pub cpu_mask: Option<String>,
+    /// NODEMASK as a list.
+    #[serde(default)]
+    pub node_mask: Option<String>,
     /// IOPRIO, 0 to 7.
     pub io_priority: Option<u64>,
     /// IOLIMIT in bytes a second.
@@ -29,4 +35,19 @@ pub struct Limits {
     pub disk_bytes: Option<u64>,
     /// DISKINODES, the hard limit.
     pub disk_inodes: Option<u64>,
+    /// NUMPTY: pseudo terminals.
+    #[serde(default)]
+    pub ptys: Option<u64>,
+    /// VMGUARPAGES, its barrier, in bytes; only when the operator asked for the approximation.
+    #[serde(default)]
+    pub memory_low_bytes: Option<u64>,
+    /// LOCKEDPAGES in bytes, for each process; only when the operator asked for the approximation.
+    #[serde(default)]
+    pub memlock_bytes: Option<u64>,
+    /// SHMPAGES in pages; only when the operator asked for the approximation.
+    #[serde(default)]
+    pub shared_memory_pages: Option<u64>,
+    /// NUMFILE, for each process; only when the operator asked for the approximation.
+    #[serde(default)]
+    pub open_files: Option<u64>,
 }

@@ -44,6 +44,27 @@ pub struct Subnet {
     pub gateway: Option<IpAddr>,
     /// MTU in bytes.
     pub mtu: Option<u32>,
+    /// VLAN of the bridge's port, 1 to 4094.
+    pub vlan: Option<u16>,
+}
+
+/// How the addresses of venet0 reach the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NetworkMode {
+    /// An interface on a bridge of the host.
+    #[default]
+    Bridge,
+    /// A routed interface: host addresses, no bridge, no gateway, as venet0 had it (LXC 4.0 and later).
+    Routed,
+}
+
+/// A range of the host's user and group ids that is allotted to a container: its id 0 is `base`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct IdRange {
+    /// The first id.
+    pub base: u32,
+    /// How many.
+    pub count: u32,
 }
 
 /// Who configures the addresses inside the container.
@@ -91,6 +112,16 @@ pub struct Settings {
     pub networks: Vec<Subnet>,
     /// Who configures the addresses.
     pub addresses: AddressMode,
+    /// How the addresses of venet0 reach the container.
+    pub network: NetworkMode,
+    /// Routed: the host's interface that answers for the addresses; that of the default route when unset.
+    pub uplink: Option<String>,
+    /// The container gets a user name space: its root is no root on the host.
+    pub unprivileged: bool,
+    /// Ids for an unprivileged container; the first free range of this host when unset.
+    pub id_range: Option<IdRange>,
+    /// Keys of VE configurations (`PRIVVMPAGES`) whose approximation the operator wants.
+    pub approximate: Vec<String>,
     /// Consoles.
     pub ttys: u32,
     /// LXC version to write for; that of this host when unset.
@@ -138,6 +169,11 @@ impl Default for Settings {
             prefix6: None,
             networks: Vec::new(),
             addresses: AddressMode::default(),
+            network: NetworkMode::default(),
+            uplink: None,
+            unprivileged: false,
+            id_range: None,
+            approximate: Vec::new(),
             ttys: 4,
             lxc_version: None,
             cgroup: None,

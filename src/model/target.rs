@@ -65,4 +65,30 @@ pub struct Target {
     pub hostname: String,
     /// Machine architecture (`x86_64`).
     pub arch: String,
+    /// NUMA nodes that are online.
+    pub numa_nodes: u32,
+    /// Kernel version, major and minor.
+    pub kernel: (u32, u32),
+    /// `userns.conf` beside the shared configuration, for unprivileged containers.
+    pub userns_conf: Option<String>,
+    /// The interface of the default route.
+    pub uplink: Option<String>,
+    /// What routed interfaces need of the kernel.
+    pub forwarding: Forwarding,
+    /// Names of host ends of interfaces (`veth.pair`): those in the configurations under the LXC path, and all interfaces
+    /// that are there now.
+    pub host_ifnames: Vec<String>,
+    /// Ranges of ids that configurations under the LXC path use.
+    pub id_ranges: Vec<super::settings::IdRange>,
+}
+
+/// What the host's kernel forwards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarding {
+    /// net.ipv4.ip_forward.
+    pub v4: bool,
+    /// net.ipv6.conf.all.forwarding.
+    pub v6: bool,
+    /// net.ipv6.conf.UPLINK.proxy_ndp, or that of all.
+    pub proxy_ndp: bool,
 }

@@ -135,6 +135,9 @@ pub struct VeConfig {
     pub features: BTreeMap<String, bool>,
     /// DEVICES and DEVNODES.
     pub devices: Vec<DeviceRule>,
+    /// NETDEV, when the operator asked for the approximation: devices of the target with these names.
+    #[serde(default)]
+    pub net_devices: Vec<String>,
     /// QUOTAUGIDLIMIT: non-zero switches second-level quotas on.
     pub quota_ugid_limit: Option<u64>,
     /// Every key of the container's file, with its answer.

@@ -49,14 +49,15 @@ struct Found {
 
 impl Node {
     /// Describes a container. Reads only. An error when its private area is missing, or when its tree is in a ploop image
-    /// that is not mounted.
-    pub fn describe(&self, ctid: &Ctid) -> Result<SourceContainer> {
-        self.describe_it(ctid).doing(|| format!("describing container {ctid} on {}", self.host().label()))
+    /// that is not mounted. `approximate` names the parameters whose approximation the operator asked for.
+    pub fn describe(&self, ctid: &Ctid, approximate: &[String]) -> Result<SourceContainer> {
+        self.describe_it(ctid, approximate).doing(|| format!("describing container {ctid} on {}", self.host().label()))
     }
 
-    fn describe_it(&self, ctid: &Ctid) -> Result<SourceContainer> {
+    fn describe_it(&self, ctid: &Ctid, approximate: &[String]) -> Result<SourceContainer> {
         let config = self.config(ctid)?;
-        let context = ParseContext { node_cpus: Some(self.cpus()), file: config.path.clone() };
+        let (node_cpus, file, approximate) = (Some(self.cpus()), config.path.clone(), approximate.to_vec());
+        let context = ParseContext { node_cpus, file, approximate };
         let mut ve = parse(ctid, Some(self.global_config()), &config.bytes, &context);
         let status = self.status(ctid)?;
         let configured = area(ve.private.as_deref(), "private", ctid)?;

@@ -161,7 +161,7 @@ fn a_running_simfs_container_is_described() {
         .expect("vzlist -a -H -t -o ctid,diskinodes 101", "  101 77\n")
         .expect("stat -L -c '%f %t %T' -- /dev/net/tun", "21b6 a c8\n")
         .answer("stat -L -c '%f %t %T' -- /dev/gone", 1, "", "No such file");
-    let ct = on(fake, |node| node.describe(&ctid()).unwrap());
+    let ct = on(fake, |node| node.describe(&ctid(), &[]).unwrap());
     assert_eq!((ct.status, ct.layout, ct.dump), (Status::Running, Layout::Simfs, false));
     assert_eq!(ct.config_path, Path::new(REAL));
     assert_eq!((ct.private.as_path(), ct.tree.as_path()), (Path::new("/data/101"), Path::new("/data/101")));
@@ -190,7 +190,7 @@ fn a_stopped_simfs_container_is_counted() {
     let fake = described("ONBOOT=no\n", "unmounted down", "private\ndump\n")
         .answer("du -sxk -- /data/101", 1, "400\t/data/101\n", "cannot access: vanished")
         .expect("sh -c 'find \"$1\" -xdev -printf . | wc -c' sh /data/101", "55\n");
-    let ct = on(fake, |node| node.describe(&ctid()).unwrap());
+    let ct = on(fake, |node| node.describe(&ctid(), &[]).unwrap());
     assert_eq!((ct.status, ct.dump, ct.usage.bytes, ct.usage.inodes), (Status::Stopped, true, Bytes(409_600), 55));
 }
 
@@ -200,7 +200,7 @@ fn quota_that_is_off_is_counted_too() {
         .expect("vzlist -a -H -t -o ctid,diskspace 101", "  101 -\n")
         .expect("du -sxk -- /data/101", "400\t/data/101\n")
         .expect("sh -c 'find \"$1\" -xdev -printf . | wc -c' sh /data/101", "55\n");
-    assert_eq!(on(fake, |node| node.describe(&ctid()).unwrap()).usage.bytes, Bytes(409_600));
+    assert_eq!(on(fake, |node| node.describe(&ctid(), &[]).unwrap()).usage.bytes, Bytes(409_600));
 }
 
 #[test]
@@ -216,14 +216,14 @@ fn ploop_is_read_from_its_mount_point() {
         )
         .expect("stat -L -c '%f %t %T' -- /dev/net/tun", "21b6 a c8\n")
         .expect("stat -L -c '%f %t %T' -- /dev/gone", "61b0 8 0\n");
-    let ct = on(fake, |node| node.describe(&ctid()).unwrap());
+    let ct = on(fake, |node| node.describe(&ctid(), &[]).unwrap());
     assert_eq!((ct.layout, ct.tree.as_path()), (Layout::Ploop, Path::new("/vz/root/101")));
     assert_eq!((ct.usage.bytes, ct.usage.inodes), (Bytes(7 * 1024), 70));
     assert_eq!(ct.ve.limits.disk_inodes, None);
     assert_eq!(ct.ve.devices[1].kind, 'b');
 
     let closed = described("VE_LAYOUT=ploop\n", "unmounted down", "private\n");
-    let error = on(closed, |node| node.describe(&ctid()).unwrap_err());
+    let error = on(closed, |node| node.describe(&ctid(), &[]).unwrap_err());
     assert!(chain(&error).contains("not mounted"), "{error:?}");
     assert!(error.first_hint().unwrap().contains("vzctl mount 101"));
 }
@@ -235,11 +235,11 @@ fn areas_that_cannot_be_a_containers_are_refused() {
             .file(CONF, &[own])
             .expect(&format!("readlink -f -- {CONF}"), &format!("{REAL}\n"))
             .expect("vzctl status 101", "CTID 101 exist unmounted down\n");
-        let error = on(fake, |node| node.describe(&ctid()).unwrap_err());
+        let error = on(fake, |node| node.describe(&ctid(), &[]).unwrap_err());
         assert!(chain(&error).contains(said), "{error:?}");
     }
     let missing = described("ONBOOT=no\n", "unmounted down", "");
-    assert!(chain(&on(missing, |node| node.describe(&ctid()).unwrap_err())).contains("not a directory"));
+    assert!(chain(&on(missing, |node| node.describe(&ctid(), &[]).unwrap_err())).contains("not a directory"));
 }
 
 #[test]

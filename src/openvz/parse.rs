@@ -23,6 +23,8 @@ pub struct ParseContext {
     pub node_cpus: Option<u32>,
     /// The container's configuration file, for findings.
     pub file: PathBuf,
+    /// Parameters whose approximation the operator asked for ([`crate::model::limits::APPROXIMATIONS`]).
+    pub approximate: Vec<String>,
 }
 
 /// Parses a container's own configuration over the node's global one.
@@ -70,6 +72,7 @@ pub fn parse(ctid: &Ctid, global: Option<&[u8]>, own: &[u8], context: &ParseCont
         },
         features: features(&mask(&values, "FEATURES")),
         devices: devices(&values),
+        net_devices: Vec::new(),
         quota_ugid_limit: number(&values, "QUOTAUGIDLIMIT"),
         keys,
         findings,
@@ -142,6 +145,12 @@ fn limits(merged: &Merged<'_>) -> Limits {
         cpu_quota_percent: merged.cpu_quota(),
         cpu_units: number(values, "CPUUNITS"),
         cpus: positive("CPUS"),
+        node_mask: None,
+        ptys: None,
+        memory_low_bytes: None,
+        memlock_bytes: None,
+        shared_memory_pages: None,
+        open_files: None,
         cpu_mask: text(values, "CPUMASK").filter(|mask| mask != "all" && mask != "auto"),
         io_priority: number(values, "IOPRIO"),
         io_bytes_per_second: positive("IOLIMIT"),

@@ -7,7 +7,7 @@ fn config(own: &str) -> VeConfig {
 }
 
 fn over(global: &str, own: &str) -> VeConfig {
-    let context = ParseContext { node_cpus: Some(2), file: "/etc/vz/conf/101.conf".into() };
+    let context = ParseContext { node_cpus: Some(2), file: "/etc/vz/conf/101.conf".into(), ..ParseContext::default() };
     parse(&Ctid::parse("101").unwrap(), Some(global.as_bytes()), own.as_bytes(), &context)
 }
 
@@ -283,7 +283,7 @@ fn very_many_unknown_names_are_answered_and_counted() {
 
 #[test]
 fn percent_needs_the_cpus_of_the_source() {
-    let context = ParseContext { node_cpus: None, file: "x".into() };
+    let context = ParseContext { node_cpus: None, file: "x".into(), ..ParseContext::default() };
     let ve = parse(&Ctid::parse("7").unwrap(), None, b"CPULIMIT=\"50%\"\nA=1\n", &context);
     assert_eq!((ve.limits.cpu_quota_percent, outcome(&ve, "CPULIMIT")), (None, Outcome::Ignored));
     assert!(ids(&ve).contains(&"ve-cpulimit-percent"));
@@ -340,7 +340,7 @@ fn no_bytes_make_it_panic_and_every_name_is_answered() {
     for seed in 1..400 {
         for alphabet in [&all[..], tricky] {
             let file = noise(seed * 7919, 600, alphabet);
-            let context = ParseContext { node_cpus: Some(4), file: "c".into() };
+            let context = ParseContext { node_cpus: Some(4), file: "c".into(), ..ParseContext::default() };
             let ve = parse(&Ctid::parse("101").unwrap(), Some(&file), &file, &context);
             let mut names = std::collections::HashSet::new();
             for line in super::super::grammar::lines(&file) {

@@ -1,11 +1,13 @@
 //! The way of one container: facts, plan, steps, the point of no return.
 
 pub mod clock;
+pub mod configure;
 pub mod dry_run;
 pub mod engine;
 #[cfg(test)]
 mod engine_tests;
 pub mod migration;
+pub mod network;
 pub mod peek;
 pub mod plan;
 pub mod planner;

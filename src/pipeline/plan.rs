@@ -66,6 +66,9 @@ pub struct Plan {
     pub config_path: PathBuf,
     /// Its text.
     pub config_text: String,
+    /// The script that it calls on the host when the container starts, `start-host` beside it.
+    #[serde(default)]
+    pub hook: Option<String>,
     /// `none`, `pcs`, `cib:FILE`.
     pub cluster: String,
     /// The resource, when there is a cluster.

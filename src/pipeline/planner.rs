@@ -1,16 +1,16 @@
 //! Facts and settings to a plan. Pure: nothing is looked at, nothing is touched.
 
+use super::configure;
+use super::network::{self, Interface};
 use super::plan::{Access, Plan};
 use crate::error::{Error, Result};
-use crate::lxc::{self, ContainerConfig, Dialect, RootfsPath, Veth};
 use crate::model::container::{SourceContainer, Status};
 use crate::model::facts::{Facts, needed_size};
 use crate::model::finding::Finding;
-use crate::model::network::{GuestPlan, Method, Nic};
+use crate::model::network::GuestPlan;
 use crate::model::resource::ResourcePlan;
-use crate::model::settings::{AddressMode, Settings};
-use crate::model::target::{LxcVersion, Target};
-use crate::model::ve::{Resolver, VenetAddress};
+use crate::model::settings::Settings;
+use crate::model::ve::Resolver;
 use crate::model::volume::{StorageKind, VolumePlan};
 use crate::openvz::Fenced;
 use crate::volume::default_path;
@@ -83,8 +83,8 @@ pub fn plan(facts: &Facts, volume: VolumePlan, way: Way<'_>) -> Result<Plan> {
     let settings = &facts.settings;
     let container = &facts.container;
     let name = facts.target_name.clone();
-    let nics = interfaces(facts)?;
-    let mut rendered = configuration(facts, &volume, &nics)?;
+    let nics = network::interfaces(facts, None)?;
+    let mut rendered = configure::configuration(facts, &volume, &nics)?;
     if container.ve.onboot == Some(true) && !facts.cluster.present {
         rendered.findings.push(
             Finding::info("autostart-off", "it started with its node, and will not start with this host")
@@ -114,6 +114,7 @@ pub fn plan(facts: &Facts, volume: VolumePlan, way: Way<'_>) -> Result<Plan> {
         lxc_path: settings.lxc_path.clone(),
         config_path,
         config_text: rendered.text,
+        hook: rendered.hook,
         cluster: way.cluster,
         resource,
         health_timeout: settings.health_timeout,
@@ -125,100 +126,6 @@ pub fn plan(facts: &Facts, volume: VolumePlan, way: Way<'_>) -> Result<Plan> {
         name,
         volume,
     })
-}
-
-/// An interface: what LXC makes, and what the guest's files are told (none for a NETIF interface, whose addresses stand
-/// in files that vzctl never touched).
-struct Interface {
-    veth: Veth,
-    nic: Option<Nic>,
-}
-
-fn interfaces(facts: &Facts) -> Result<Vec<Interface>> {
-    let ve = &facts.container.ve;
-    let mut all = Vec::new();
-    for veth in &ve.veth {
-        let bridge = named(facts, facts.bridge(veth.bridge.as_deref()))?;
-        let mac = veth.mac.clone().unwrap_or_else(|| mac(facts, &veth.ifname));
-        all.push(Interface { veth: lxc_veth(&veth.ifname, mac, bridge, None), nic: None });
-    }
-    let mut taken: Vec<String> = all.iter().map(|i| i.veth.name.clone()).collect();
-    let mut successors = Vec::new();
-    for group in by_bridge(facts) {
-        let name = (0..).map(|n| format!("eth{n}")).find(|n| !taken.contains(n)).unwrap_or_default();
-        successors.push(venet_successor(facts, &name, &group, successors.is_empty())?);
-        taken.push(name);
-    }
-    successors.append(&mut all);
-    Ok(successors)
-}
-
-/// The addresses of venet0 by the bridge that they belong on, in the order of the source: one interface for each.
-fn by_bridge(facts: &Facts) -> Vec<Vec<VenetAddress>> {
-    let mut groups: Vec<(Option<&str>, Vec<VenetAddress>)> = Vec::new();
-    for address in &facts.container.ve.venet {
-        let bridge = facts.place(address).bridge;
-        match groups.iter_mut().find(|(b, _)| *b == bridge) {
-            Some((_, group)) => group.push(*address),
-            None => groups.push((bridge, vec![*address])),
-        }
-    }
-    groups.into_iter().map(|(_, group)| group).collect()
-}
-
-/// An interface that takes over addresses of venet0. The first one has the default route.
-fn venet_successor(facts: &Facts, name: &str, group: &[VenetAddress], first: bool) -> Result<Interface> {
-    let places: Vec<_> = group.iter().map(|a| facts.place(a)).collect();
-    let bridge = named(facts, places.iter().find_map(|p| p.bridge))?;
-    let addresses = group.iter().map(|a| with_prefix(facts, a)).collect::<Result<Vec<_>>>()?;
-    let mut gateways = places.iter().filter(|_| first).filter_map(|p| p.gateway);
-    let gateway4 = gateways.clone().find_map(|g| if let IpAddr::V4(g) = g { Some(g) } else { None });
-    let gateway6 = gateways.find_map(|g| if let IpAddr::V6(g) = g { Some(g) } else { None });
-    let mtu = places.iter().find_map(|p| p.mtu);
-    let mac = mac(facts, name);
-    let by_lxc = facts.settings.addresses == AddressMode::Lxc;
-    let method = if by_lxc { Method::None } else { Method::Static };
-    let nic = Nic { name: name.into(), mac: Some(mac.clone()), method, addresses, gateway4, gateway6, mtu };
-    let mut veth = lxc_veth(name, mac, bridge, mtu);
-    if by_lxc {
-        veth.addresses.clone_from(&nic.addresses);
-        veth.gateway4 = nic.gateway4;
-        veth.gateway6 = nic.gateway6;
-    }
-    Ok(Interface { veth, nic: Some(nic) })
-}
-
-fn named(facts: &Facts, bridge: Option<&str>) -> Result<String> {
-    bridge.map(str::to_owned).ok_or_else(|| {
-        Error::usage(format!("no bridge is known for container {}", facts.container.ctid))
-            .hint("name it with --bridge, or per subnet in [[network]]")
-    })
-}
-
-fn lxc_veth(name: &str, mac: String, bridge: String, mtu: Option<u32>) -> Veth {
-    Veth {
-        name: name.into(),
-        mac,
-        bridge,
-        mtu,
-        host_ifname: None,
-        addresses: Vec::new(),
-        gateway4: None,
-        gateway6: None,
-    }
-}
-
-fn mac(facts: &Facts, ifname: &str) -> String {
-    lxc::mac_for(&format!("{}/{}", facts.source, facts.container.ctid), ifname)
-}
-
-/// venet is point-to-point: a bare address has no prefix. Where nobody says one it stays a host address, and its gateway
-/// gets a host route.
-fn with_prefix(facts: &Facts, venet: &VenetAddress) -> Result<IpNet> {
-    let host = if venet.address.is_ipv4() { 32 } else { 128 };
-    let prefix = facts.place(venet).prefix.unwrap_or(host);
-    IpNet::new(venet.address, prefix)
-        .map_err(|_| Error::usage(format!("prefix length {prefix} does not fit {}", venet.address)))
 }
 
 fn guest_plan(facts: &Facts, interfaces: &[Interface]) -> GuestPlan {
@@ -234,40 +141,9 @@ fn guest_plan(facts: &Facts, interfaces: &[Interface]) -> GuestPlan {
         nameservers: servers.iter().filter_map(|s| s.parse().ok()).collect(),
         searchdomains: list(&container.ve.searchdomains, &container.node_searchdomains),
         ttys: facts.settings.ttys,
-        privileged: true,
+        privileged: !facts.settings.unprivileged,
         nics: interfaces.iter().filter_map(|i| i.nic.clone()).collect(),
     }
-}
-
-fn configuration(facts: &Facts, volume: &VolumePlan, interfaces: &[Interface]) -> Result<lxc::Rendered> {
-    let Target { lxc, cgroup, cpus, swap_accounting, common_conf, apparmor, .. } = &facts.target;
-    let version = facts.settings.lxc_version.or(*lxc).unwrap_or(LxcVersion { major: 5, minor: 0 });
-    let rootfs = match volume.kind {
-        StorageKind::Image => RootfsPath::Loop(volume.path.clone()),
-        StorageKind::Dir => RootfsPath::Dir(volume.path.clone()),
-        StorageKind::Lvm | StorageKind::LvmThin => RootfsPath::Device(volume.path.clone()),
-    };
-    let ve = &facts.container.ve;
-    let config = ContainerConfig {
-        hostname: ve.hostname.clone().unwrap_or_else(|| facts.target_name.clone()),
-        arch: if facts.guest.arch.is_empty() { facts.target.arch.clone() } else { facts.guest.arch.clone() },
-        nics: interfaces.iter().map(|i| i.veth.clone()).collect(),
-        limits: ve.limits.clone(),
-        ttys: facts.settings.ttys,
-        drop_capabilities: ve.capabilities.off.clone(),
-        keep_capabilities: ve.capabilities.on.clone(),
-        devices: ve.devices.clone(),
-        mount_types: ve.mount_types(),
-        include: common_conf.clone(),
-        init: facts.guest.init,
-        family: facts.guest.family,
-        apparmor: *apparmor,
-        console_log: Some(facts.settings.lxc_path.join(&facts.target_name).join("console.log")),
-        comments: vec![format!("OpenVZ container {} of {}, migrated by ovz2lxc", facts.container.ctid, facts.source)],
-        ..ContainerConfig::new(facts.target_name.clone(), rootfs)
-    };
-    let dialect = Dialect { version, cgroup: facts.settings.cgroup.unwrap_or(*cgroup) };
-    lxc::render(&config, &dialect, *cpus, *swap_accounting)
 }
 
 fn resource(facts: &Facts, volume: &VolumePlan, name: &str, config: &Path, stop_timeout: u64) -> ResourcePlan {
@@ -289,9 +165,10 @@ fn resource(facts: &Facts, volume: &VolumePlan, name: &str, config: &Path, stop_
 mod tests {
     use super::*;
     use crate::model::facts::tests::good;
-    use crate::model::settings::Subnet;
+    use crate::model::network::Method;
+    use crate::model::settings::{AddressMode, Subnet};
     use crate::model::size::{Bytes, GIB};
-    use crate::model::ve::{DeviceRule, VethInterface};
+    use crate::model::ve::{DeviceRule, VenetAddress, VethInterface};
 
     fn planned(facts: &Facts) -> Plan {
         let way = Way {
@@ -353,6 +230,7 @@ mod tests {
             bridge: Some("br1".into()),
             gateway: Some("10.1.0.1".parse().unwrap()),
             mtu: Some(9000),
+            vlan: None,
         });
         venet(&mut facts, &["10.0.0.101/32", "10.1.0.5/32"]);
         let plan = planned(&facts);

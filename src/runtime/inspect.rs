@@ -33,6 +33,13 @@ impl Lxc {
             vsyscall_none: self.small("/proc/cmdline")?.split_whitespace().any(|word| word == "vsyscall=none"),
             hostname: self.small("/proc/sys/kernel/hostname")?.trim().to_owned(),
             arch: self.run_ok(&Command::read("uname").arg("-m"))?.text().trim().to_owned(),
+            numa_nodes: 1,
+            kernel: (0, 0),
+            userns_conf: None,
+            uplink: None,
+            forwarding: crate::model::target::Forwarding::default(),
+            host_ifnames: Vec::new(),
+            id_ranges: Vec::new(),
         })
     }
 
