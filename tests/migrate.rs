@@ -153,7 +153,7 @@ fn a_sysvinit_container_crosses_and_comes_back() {
     assert_eq!(report["volume"], bench.lxc_path().join("lxc-web101/rootfs.img").to_str().unwrap());
     assert_eq!(phase(&report, "copy-live")["engine"], "stream");
     assert!(phase(&report, "copy-live")["files"].as_u64().unwrap() > 1000);
-    assert!(support::node::read(&config).contains("lxc.start.auto = 0"));
+    assert!(support::node::read(&config).contains("lxc.start.auto = 1"), "ONBOOT=yes, and it is healthy");
     target_is_alive(&bench, "lxc-web101");
     source_is_fenced(&bench);
     last_difference_arrived(&bench);
@@ -248,7 +248,8 @@ fn a_failure_at_each_step_leaves_the_source_running_and_nothing_behind() {
     let again = format!("ovz2lxc --state-dir {}", bench.state_dir().display());
     let before_cib = cluster.as_ref().map(|_| resources(&bench, &cib));
     for step in ovz2lxc::pipeline::steps::ids() {
-        if cluster.is_none() && ["register-resource", "hand-over"].contains(&step) {
+        // tests/migrate_modes.rs has those of an unprivileged container.
+        if step == "shift-ids" || (cluster.is_none() && step == "register-resource") {
             continue;
         }
         let (code, report, said) = bench.migrate(&["--rehearse-failure", step, "--cluster", &choice]);

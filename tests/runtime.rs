@@ -4,148 +4,38 @@
 mod support;
 
 use ovz2lxc::cancel::Cancel;
-use ovz2lxc::error::Result;
-
-use ovz2lxc::host::{Command, Host, Local, Output, Process, RemoteShell};
 use ovz2lxc::lxc::{Abilities, ContainerConfig, Dialect, Link, RootfsPath, Veth, render};
 use ovz2lxc::model::guest::Init;
 use ovz2lxc::model::limits::Limits;
-use ovz2lxc::model::target::{CgroupMode, Target};
-use ovz2lxc::runtime::{HealthCheck, Lxc, State, StopKind};
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use ovz2lxc::model::target::CgroupMode;
+use ovz2lxc::runtime::{HealthCheck, State, StopKind};
+use std::path::PathBuf;
 use std::time::Duration;
+use support::busybox::{self, Sandbox};
 
 const CT: &str = "lxc-rt";
 const BRIDGE: &str = "rtbr0";
 const ADDRESS: &str = "192.168.83.10";
 const MAC: &str = "02:16:3e:00:83:10";
 
-/// Enters the network namespace. LXC looks for bridges in /sys/class/net, so /sys is mounted anew for the namespace and
-/// the control groups are bound back into it.
-const ENTER: &str = "mount -t sysfs sysfs \"$1\" && mount --rbind /sys/fs/cgroup \"$1/fs/cgroup\" && \
-                     mount --move \"$1\" /sys && shift && exec \"$@\"";
+/// A namespace with a bridge and a container on an image.
+struct Lab(Sandbox);
 
-/// This host, every command inside a network namespace.
-#[derive(Clone)]
-struct Inside {
-    local: Local,
-    namespace: String,
-    sys: PathBuf,
-}
-
-impl Inside {
-    fn wrapped(&self, command: &Command) -> Command {
-        let net = format!("--net=/run/netns/{}", self.namespace);
-        let enter = ["unshare", "-m", "--propagation", "private", "sh", "-c", ENTER, "sh"];
-        let outer = Command::write("nsenter").arg(net).args(enter).arg(&self.sys).args(command.argv());
-        outer.timeout(command.time_limit().unwrap_or(Duration::from_secs(60)))
+impl std::ops::Deref for Lab {
+    type Target = Sandbox;
+    fn deref(&self) -> &Sandbox {
+        &self.0
     }
 }
 
-impl Host for Inside {
-    fn label(&self) -> &str {
-        "namespace"
-    }
-    fn run(&self, command: &Command) -> Result<Output> {
-        self.local.run(&self.wrapped(command))
-    }
-    fn spawn(&self, command: &Command) -> Result<Box<dyn Process>> {
-        self.local.spawn(&self.wrapped(command))
-    }
-    fn read_file(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
-        self.local.read_file(path, limit)
-    }
-    fn remote_shell(&self) -> Option<RemoteShell> {
-        None
-    }
-    fn another(&self) -> Result<Box<dyn Host>> {
-        Ok(Box::new(self.clone()))
-    }
-}
-
-/// A namespace with a bridge, an LXC path with one image, and their end.
-struct Lab {
-    host: Arc<Inside>,
-    lxc: Lxc,
-    dir: tempfile::TempDir,
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        let _ = self.lxc.kill(CT);
-        let _ = self.host.local.run(&Command::write("ip").args(["netns", "del", &self.host.namespace]));
-    }
-}
-
-fn sh(host: &dyn Host, script: &str) -> String {
-    host.run_ok(&Command::write("sh").args(["-ec", script])).unwrap().text()
-}
-
-/// Why a container cannot be started on this machine.
-fn obstacle() -> Option<String> {
-    if !support::is_root() {
-        return Some("not root".into());
-    }
-    let local = Local::new();
-    for program in ["lxc-start", "mkfs.ext4", "ip", "nsenter", "unshare", "ping"] {
-        let asked = Command::read("sh").args(["-c", "command -v \"$1\"", "sh", program]);
-        if local.run(&asked).map_or(true, |o| o.status != 0) {
-            return Some(format!("{program} is not installed"));
-        }
-    }
-    let busybox = std::fs::read("/bin/busybox").unwrap_or_default();
-    let loader = b"/ld-linux";
-    if busybox.is_empty() || busybox[..busybox.len().min(4096)].windows(loader.len()).any(|w| w == loader) {
-        return Some("there is no static /bin/busybox".into());
-    }
-    (!Path::new("/dev/loop-control").exists()).then(|| "there are no loop devices".into())
-}
-
-fn tree(at: &Path) {
-    for dir in ["bin", "sbin", "etc", "proc", "sys", "dev", "tmp", "root"] {
-        std::fs::create_dir_all(at.join(dir)).unwrap();
-    }
-    std::fs::copy("/bin/busybox", at.join("bin/busybox")).unwrap();
-    for applet in ["sh", "getty", "login", "hostname", "halt", "sleep"] {
-        symlink("busybox", at.join("bin").join(applet)).unwrap();
-    }
-    symlink("../bin/busybox", at.join("sbin/init")).unwrap();
-    std::fs::write(at.join("etc/passwd"), "root::0:0:root:/root:/bin/sh\n").unwrap();
-    let inittab = "console::respawn:/bin/getty 38400 console\ntty1::respawn:/bin/getty 38400 tty1\n";
-    std::fs::write(at.join("etc/inittab"), inittab).unwrap();
-}
-
-fn lab(name: &str) -> Lab {
-    let dir = tempfile::tempdir().unwrap();
-    let namespace = format!("ovz2lxc-{name}-{}", std::process::id());
-    let sys = dir.path().join("sys");
-    std::fs::create_dir(&sys).unwrap();
-    let host = Arc::new(Inside { local: Local::new(), namespace, sys });
-    let path = dir.path().join("lxc");
-    std::fs::create_dir_all(path.join(CT)).unwrap();
-    tree(&dir.path().join("tree"));
-    let (tree, image) = (dir.path().join("tree"), path.join(CT).join("rootfs.img"));
-    let (tree, image) = (tree.display(), image.display());
-    sh(&host.local, &format!("truncate -s 16M {image}; mkfs.ext4 -q -F -d {tree} {image}"));
-    sh(&host.local, &format!("ip netns add {}", host.namespace));
-    let lxc = Lxc::new(host.clone(), &path, &dir.path().join("log")).unwrap();
-    let bridge = format!(
-        "ip link set lo up; ip link add {BRIDGE} type bridge forward_delay 0; \
-         ip addr add 192.168.83.1/24 dev {BRIDGE}; ip link set {BRIDGE} up"
-    );
-    // From here on the namespace is taken away again, whatever happens.
-    let lab = Lab { host, lxc, dir };
-    sh(&*lab.host, &bridge);
-    lab
+fn lab(test: &str, name: &str) -> Option<Lab> {
+    let sandbox = busybox::sandbox(test, name, &["ping"])?;
+    sandbox.container(CT);
+    sandbox.bridge(BRIDGE, "192.168.83.1/24");
+    Some(Lab(sandbox))
 }
 
 impl Lab {
-    fn target(&self) -> Target {
-        self.lxc.inspect().unwrap()
-    }
-
     fn config(&self) -> ContainerConfig {
         ContainerConfig {
             hostname: "rt.example.com".into(),
@@ -195,10 +85,7 @@ impl Lab {
 
 #[test]
 fn a_container_starts_is_well_and_stops() {
-    if let Some(why) = obstacle() {
-        return support::skip("runtime::a_container_starts_is_well_and_stops", &why);
-    }
-    let lab = lab("rt1");
+    let Some(lab) = lab("runtime::a_container_starts_is_well_and_stops", "rt1") else { return };
     assert_eq!(lab.lxc.state(CT).unwrap(), State::Absent);
     let config = lab.write(&lab.config(), lab.target().cgroup);
     assert_eq!(lab.lxc.state(CT).unwrap(), State::Stopped);
@@ -219,7 +106,7 @@ fn a_container_starts_is_well_and_stops() {
         _ => ("memory.limit_in_bytes", "67108864"),
     };
     let path = lab.lxc.path().display();
-    assert_eq!(sh(&*lab.host, &format!("lxc-cgroup -P {path} -n {CT} {key}")).trim(), want);
+    assert_eq!(lab.sh(&format!("lxc-cgroup -P {path} -n {CT} {key}")).trim(), want);
     let console = lab.lxc.console_tail(CT).unwrap().unwrap().join("\n");
     assert!(console.contains("login:"), "{console}");
 
@@ -230,10 +117,7 @@ fn a_container_starts_is_well_and_stops() {
 
 #[test]
 fn a_deaf_container_is_killed_in_time() {
-    if let Some(why) = obstacle() {
-        return support::skip("runtime::a_deaf_container_is_killed_in_time", &why);
-    }
-    let lab = lab("rt2");
+    let Some(lab) = lab("runtime::a_deaf_container_is_killed_in_time", "rt2") else { return };
     // Both families of limits in one file, and SIGPWR, which this BusyBox does not halt on.
     let config = lab.write(&ContainerConfig { init: Init::Unknown, ..lab.config() }, CgroupMode::Both);
     std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + "lxc.signal.halt = SIGWINCH\n").unwrap();
@@ -245,10 +129,7 @@ fn a_deaf_container_is_killed_in_time() {
 
 #[test]
 fn failures_say_what_is_wrong() {
-    if let Some(why) = obstacle() {
-        return support::skip("runtime::failures_say_what_is_wrong", &why);
-    }
-    let lab = lab("rt3");
+    let Some(lab) = lab("runtime::failures_say_what_is_wrong", "rt3") else { return };
     let mut config = lab.config();
     config.nics[0].link = Link::bridge("nosuchbr");
     let path = lab.write(&config, lab.target().cgroup);

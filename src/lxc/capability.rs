@@ -2,6 +2,7 @@
 
 use super::config::ContainerConfig;
 use super::render::Writer;
+use super::userns;
 use crate::model::finding::Finding;
 use std::collections::BTreeSet;
 
@@ -57,9 +58,30 @@ const KNOWN: &[&str] = &[
 pub(super) fn write(config: &ContainerConfig, w: &mut Writer) {
     let off: BTreeSet<String> = config.drop_capabilities.iter().filter_map(|name| known(name, "off", w)).collect();
     let on: BTreeSet<String> = config.keep_capabilities.iter().filter_map(|name| known(name, "on", w)).collect();
-    let mut base: Vec<&str> = BASE.to_vec();
+    let base = base(config.idmap.is_some(), &on, &off, w);
+    let reset = userns::takes_back(config) || (config.idmap.is_none() && base.len() < BASE.len());
+    let listed = !base.is_empty() && (config.include.is_none() || reset);
+    if listed || reset || !off.is_empty() {
+        w.section("capabilities");
+    }
+    if config.include.is_some() && reset {
+        // The lists add up over includes; only an empty value takes back what was listed.
+        w.set("lxc.cap.drop", "");
+    }
+    if listed {
+        w.set("lxc.cap.drop", base.join(" "));
+    }
+    for name in off.iter().filter(|name| !base.contains(&name.as_str())) {
+        w.set("lxc.cap.drop", name);
+    }
+}
+
+/// Returns what is dropped whatever the VE configuration says: in a user name space nothing, for nothing there acts on
+/// the host.
+fn base(unprivileged: bool, on: &BTreeSet<String>, off: &BTreeSet<String>, w: &mut Writer) -> Vec<&'static str> {
+    let mut base = if unprivileged { Vec::new() } else { BASE.to_vec() };
     for name in on.iter().filter(|name| BASE.contains(&name.as_str()) && !off.contains(*name)) {
-        if name == "sys_time" {
+        if name == "sys_time" && !unprivileged {
             base.retain(|b| b != name);
             w.find(
                 Finding::warning("capability-host-clock", "the container may set the clock of the host")
@@ -67,29 +89,21 @@ pub(super) fn write(config: &ContainerConfig, w: &mut Writer) {
                     .remedy("if it only ran a time daemon, stop that in the container and drop sys_time")
                     .subject("sys_time"),
             );
-        } else {
-            w.find(
-                Finding::warning("capability-refused", format!("the container does not get {name}"))
-                    .detail("under OpenVZ it was confined to the container, under LXC it would act on the host")
-                    .remedy("do on the host what the container needed it for")
-                    .subject(name.as_str()),
-            );
+            continue;
         }
+        let why = if unprivileged {
+            "the kernel gives it to nobody in a user name space"
+        } else {
+            "under OpenVZ it was confined to the container, under LXC it would act on the host"
+        };
+        w.find(
+            Finding::warning("capability-refused", format!("the container does not get {name}"))
+                .detail(why)
+                .remedy("do on the host what the container needed it for")
+                .subject(name.as_str()),
+        );
     }
-    let reset = base.len() < BASE.len();
-    if config.include.is_none() || reset || !off.is_empty() {
-        w.section("capabilities");
-    }
-    if config.include.is_some() && reset {
-        // The lists add up over includes; only an empty value takes back what was listed.
-        w.set("lxc.cap.drop", "");
-    }
-    if config.include.is_none() || reset {
-        w.set("lxc.cap.drop", base.join(" "));
-    }
-    for name in off.iter().filter(|name| !base.contains(&name.as_str())) {
-        w.set("lxc.cap.drop", name);
-    }
+    base
 }
 
 fn known(name: &str, state: &str, w: &mut Writer) -> Option<String> {

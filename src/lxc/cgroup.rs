@@ -1,16 +1,13 @@
-//! Limits and devices, in the words of control groups version 1 and 2.
+//! Limits in the words of control groups version 1 and 2.
 //!
-//! A line that the kernel refuses makes the start fail, so whatever the target lacks (swap accounting, a CPU, the
-//! weight file of an I/O scheduler) is left out and becomes a finding.
+//! A line that the kernel refuses makes the start fail, so whatever the target lacks (swap accounting, a CPU, a NUMA
+//! node) is left out and becomes a finding.
 
-use super::config::ContainerConfig;
+use super::config::Abilities;
 use super::render::Writer;
-use super::validate;
-use crate::error::{Error, Result};
 use crate::model::finding::Finding;
 use crate::model::limits::Limits;
-use crate::model::ve::DeviceRule;
-use std::path::{Component, Path};
+use std::fmt::Display;
 
 /// Period of the CPU quota in microseconds, the kernel's default.
 const PERIOD_US: u64 = 100_000;
@@ -18,79 +15,84 @@ const PERIOD_US: u64 = 100_000;
 const QUOTA_MIN_US: u64 = 1000;
 /// CPUUNITS of a container that sets none (vzctl `DEF_CPUUNITS`).
 const CPU_UNITS_DEFAULT: u64 = 1000;
-/// I/O priority of a container that sets none.
-const IO_PRIORITY_DEFAULT: u64 = 4;
+/// The most tasks that the kernel can have (`PID_MAX_LIMIT`); it refuses a larger limit.
+const PIDS_MAX: u64 = 1 << 22;
 
-/// Devices that every container may use: memory devices, terminals, pseudo terminals, FUSE.
-const DEVICES: &[&str] = &[
-    "c *:* m",
-    "b *:* m",
-    "c 1:3 rwm",
-    "c 1:5 rwm",
-    "c 1:7 rwm",
-    "c 1:8 rwm",
-    "c 1:9 rwm",
-    "c 5:0 rwm",
-    "c 5:1 rwm",
-    "c 5:2 rwm",
-    "c 136:* rwm",
-    "c 10:229 rwm",
-];
+/// Lines of one family: what follows `lxc.cgroup.` or `lxc.cgroup2.`, and the value.
+type Lines = Vec<(&'static str, String)>;
 
-/// Device nodes whose numbers are the same on every Linux (Documentation/admin-guide/devices.txt).
-const NUMBERS: &[(&str, u32, u32)] = &[("net/tun", 10, 200), ("fuse", 10, 229), ("ppp", 108, 0), ("rtc", 10, 135)];
+/// What was checked against the target.
+struct Masks<'a> {
+    cpus: Option<&'a str>,
+    nodes: Option<&'a str>,
+}
 
 /// Writes the limits.
-pub(super) fn limits(limits: &Limits, w: &mut Writer, host_cpus: u32, swap_accounting: bool) {
-    let set = [limits.memory_bytes, limits.swap_bytes, limits.pids, limits.cpu_quota_percent, limits.cpu_units];
-    if set.iter().all(Option::is_none) && limits.cpus.is_none() && limits.cpu_mask.is_none() {
-        io(limits, w);
+pub(super) fn limits(limits: &Limits, w: &mut Writer, host: &Abilities) {
+    let masks = Masks { cpus: cpu_mask(limits, w, host.cpus), nodes: node_mask(limits, w, host.numa_nodes) };
+    let v1 = version_1(limits, &masks, host);
+    let v2 = version_2(limits, &masks, host);
+    let (writes_v1, writes_v2) = (w.dialect.writes_v1(), w.dialect.writes_v2());
+    family("limits, control groups version 1", "lxc.cgroup", v1.as_slice(), writes_v1, w);
+    family("limits, control groups version 2", "lxc.cgroup2", v2.as_slice(), writes_v2, w);
+    if !writes_v1 && !writes_v2 && !v2.is_empty() {
+        unwritable(w);
+    }
+    findings(limits, w, host);
+}
+
+fn family(comment: &str, prefix: &str, lines: &[(&'static str, String)], writes: bool, w: &mut Writer) {
+    if lines.is_empty() || !writes {
         return;
     }
-    let mask = cpu_mask(limits, w, host_cpus);
-    if w.dialect.writes_v1() {
-        w.section("limits, control groups version 1");
-        memory_v1(limits, w, swap_accounting);
-        cpu_v1(limits, mask, w);
-        if let Some(pids) = at_least_one(limits.pids) {
-            w.set("lxc.cgroup.pids.max", pids);
-        }
+    w.section(comment);
+    for (key, value) in lines {
+        w.set(&format!("{prefix}.{key}"), value);
     }
-    if w.dialect.writes_v2() {
-        w.section("limits, control groups version 2");
-        memory_v2(limits, w, swap_accounting);
-        cpu_v2(limits, mask, w);
-        if let Some(pids) = at_least_one(limits.pids) {
-            w.set("lxc.cgroup2.pids.max", pids);
-        }
-    }
-    unwritable_family(w);
-    memory_findings(limits, w, swap_accounting);
-    zero("memory", limits.memory_bytes, w);
-    zero("processes", limits.pids, w);
-    io(limits, w);
 }
 
 /// A limit of zero is a typing error or an empty value, and would kill the container at its start.
-fn at_least_one(limit: Option<u64>) -> Option<u64> {
+fn positive(limit: Option<u64>) -> Option<u64> {
     limit.filter(|n| *n > 0)
 }
 
-fn zero(what: &str, limit: Option<u64>, w: &mut Writer) {
-    if limit == Some(0) {
-        w.find(
-            Finding::warning("limit-zero", format!("the limit of {what} is zero and was left out"))
-                .detail("a container with such a limit cannot start")
-                .remedy("set the limit that was meant, in the VE configuration or in the LXC configuration")
-                .subject(what),
-        );
-    }
+fn push(lines: &mut Lines, key: &'static str, value: Option<impl Display>) {
+    lines.extend(value.map(|v| (key, v.to_string())));
 }
 
-fn unwritable_family(w: &mut Writer) {
-    if w.dialect.writes_v2() || w.dialect.writes_v1() {
-        return;
-    }
+fn version_1(limits: &Limits, masks: &Masks<'_>, host: &Abilities) -> Lines {
+    let mut lines = Lines::new();
+    let memory = positive(limits.memory_bytes);
+    push(&mut lines, "memory.limit_in_bytes", memory);
+    // Memory and swap together; the kernel refuses it before the memory limit is there.
+    let swap = memory.zip(limits.swap_bytes).filter(|_| host.swap_accounting);
+    push(&mut lines, "memory.memsw.limit_in_bytes", swap.map(|(memory, swap)| memory.saturating_add(swap)));
+    // Virtuozzo's own conversion (libvzctl cgroup.c:845): 1000 units are the kernel's default of 1024 shares.
+    let shares = limits.cpu_units.map(|u| (u.saturating_mul(1024) / CPU_UNITS_DEFAULT).clamp(2, 262_144));
+    push(&mut lines, "cpu.shares", shares);
+    push(&mut lines, "cpu.cfs_period_us", quota(limits).and(Some(PERIOD_US)));
+    push(&mut lines, "cpu.cfs_quota_us", quota(limits));
+    push(&mut lines, "cpuset.cpus", masks.cpus);
+    push(&mut lines, "cpuset.mems", masks.nodes);
+    push(&mut lines, "pids.max", positive(limits.pids).map(|n| n.min(PIDS_MAX)));
+    lines
+}
+
+fn version_2(limits: &Limits, masks: &Masks<'_>, host: &Abilities) -> Lines {
+    let mut lines = Lines::new();
+    push(&mut lines, "memory.max", positive(limits.memory_bytes));
+    // Zero is a limit here: no swap at all.
+    push(&mut lines, "memory.swap.max", limits.swap_bytes.filter(|_| host.swap_accounting));
+    push(&mut lines, "memory.low", positive(limits.memory_low_bytes));
+    push(&mut lines, "cpu.weight", limits.cpu_units.map(|u| (u / 10).clamp(1, 10_000)));
+    push(&mut lines, "cpu.max", quota(limits).map(|quota| format!("{quota} {PERIOD_US}")));
+    push(&mut lines, "cpuset.cpus", masks.cpus);
+    push(&mut lines, "cpuset.mems", masks.nodes);
+    push(&mut lines, "pids.max", positive(limits.pids).map(|n| n.min(PIDS_MAX)));
+    lines
+}
+
+fn unwritable(w: &mut Writer) {
     let version = w.dialect.version;
     w.find(
         Finding::overridable("lxc-cgroup2-unsupported", "the limits cannot be written for this LXC")
@@ -100,26 +102,37 @@ fn unwritable_family(w: &mut Writer) {
     );
 }
 
-fn memory_v1(limits: &Limits, w: &mut Writer, swap_accounting: bool) {
-    let Some(memory) = at_least_one(limits.memory_bytes) else { return };
-    w.set("lxc.cgroup.memory.limit_in_bytes", memory);
-    // Memory and swap together; the kernel refuses it before the memory limit is there.
-    if let (Some(swap), true) = (limits.swap_bytes, swap_accounting) {
-        w.set("lxc.cgroup.memory.memsw.limit_in_bytes", memory.saturating_add(swap));
+fn findings(limits: &Limits, w: &mut Writer, host: &Abilities) {
+    swap(limits, w, host.swap_accounting);
+    if let (Some(bytes), false) = (positive(limits.memory_low_bytes), w.dialect.writes_v2()) {
+        w.find(
+            Finding::warning("memory-guarantee-not-converted", "no memory is kept for the container")
+                .detail(format!("VMGUARPAGES gives {bytes} bytes; control groups version 1 have no such guarantee"))
+                .remedy("boot the target with control groups version 2, or leave memory free on it")
+                .subject("VMGUARPAGES"),
+        );
+    }
+    let all = [
+        ("memory", limits.memory_bytes),
+        ("processes", limits.pids),
+        ("pseudo terminals", limits.ptys),
+        ("memory guarantee", limits.memory_low_bytes),
+        ("locked memory", limits.memlock_bytes),
+        ("shared memory", limits.shared_memory_pages),
+        ("open files", limits.open_files),
+    ];
+    for (what, _) in all.into_iter().filter(|(_, limit)| *limit == Some(0)) {
+        w.find(
+            Finding::warning("limit-zero", format!("the limit of {what} is zero and was left out"))
+                .detail("a container with such a limit cannot start")
+                .remedy("set the limit that was meant, in the VE configuration or in the LXC configuration")
+                .subject(what),
+        );
     }
 }
 
-fn memory_v2(limits: &Limits, w: &mut Writer, swap_accounting: bool) {
-    if let Some(memory) = at_least_one(limits.memory_bytes) {
-        w.set("lxc.cgroup2.memory.max", memory);
-    }
-    if let (Some(swap), true) = (limits.swap_bytes, swap_accounting) {
-        w.set("lxc.cgroup2.memory.swap.max", swap);
-    }
-}
-
-fn memory_findings(limits: &Limits, w: &mut Writer, swap_accounting: bool) {
-    let without_memory = at_least_one(limits.memory_bytes).is_none() && w.dialect.writes_v1();
+fn swap(limits: &Limits, w: &mut Writer, swap_accounting: bool) {
+    let without_memory = positive(limits.memory_bytes).is_none() && w.dialect.writes_v1();
     let why = match limits.swap_bytes {
         Some(_) if !swap_accounting => "the target's kernel does not count swap",
         Some(_) if without_memory => "control groups version 1 limit memory and swap together, and memory has no limit",
@@ -135,47 +148,18 @@ fn memory_findings(limits: &Limits, w: &mut Writer, swap_accounting: bool) {
 
 /// Returns the CPU quota in microseconds a period: the smaller of CPULIMIT and CPUS, as vzctl computes it (hooks_ct.c:617).
 fn quota(limits: &Limits) -> Option<u64> {
-    let virtual_cpus = at_least_one(limits.cpus).map(|n| n.saturating_mul(100));
-    let percent = [at_least_one(limits.cpu_quota_percent), virtual_cpus].into_iter().flatten().min()?;
+    let virtual_cpus = positive(limits.cpus).map(|n| n.saturating_mul(100));
+    let percent = [positive(limits.cpu_quota_percent), virtual_cpus].into_iter().flatten().min()?;
     // The kernel refuses quotas beyond 2^44 us; nobody has so many CPUs.
     Some(percent.saturating_mul(PERIOD_US / 100).clamp(QUOTA_MIN_US, 1 << 43))
-}
-
-fn cpu_v1(limits: &Limits, mask: Option<&str>, w: &mut Writer) {
-    if let Some(units) = limits.cpu_units {
-        // Virtuozzo's own conversion (libvzctl cgroup.c:845): 1000 units are the kernel's default of 1024 shares.
-        w.set("lxc.cgroup.cpu.shares", (units.saturating_mul(1024) / CPU_UNITS_DEFAULT).clamp(2, 262_144));
-    }
-    if let Some(quota) = quota(limits) {
-        w.set("lxc.cgroup.cpu.cfs_period_us", PERIOD_US);
-        w.set("lxc.cgroup.cpu.cfs_quota_us", quota);
-    }
-    if let Some(mask) = mask {
-        w.set("lxc.cgroup.cpuset.cpus", mask);
-    }
-}
-
-fn cpu_v2(limits: &Limits, mask: Option<&str>, w: &mut Writer) {
-    if let Some(units) = limits.cpu_units {
-        w.set("lxc.cgroup2.cpu.weight", (units / 10).clamp(1, 10_000));
-    }
-    if let Some(quota) = quota(limits) {
-        w.set("lxc.cgroup2.cpu.max", format!("{quota} {PERIOD_US}"));
-    }
-    if let Some(mask) = mask {
-        w.set("lxc.cgroup2.cpuset.cpus", mask);
-    }
 }
 
 /// Returns the CPU list if the target has every CPU of it: one that is missing makes the start fail with ERANGE.
 fn cpu_mask<'a>(limits: &'a Limits, w: &mut Writer, host_cpus: u32) -> Option<&'a str> {
     let mask = limits.cpu_mask.as_deref()?;
-    let trouble = match highest_cpu(mask) {
-        None => format!("\"{}\" is not a list of CPUs", mask.escape_debug()),
-        Some(last) if last >= host_cpus => {
-            format!("it names CPU {last}; the target has CPUs 0 to {}", host_cpus.max(1) - 1)
-        }
-        Some(_) => return Some(mask),
+    let trouble = match trouble(mask, "CPU", host_cpus) {
+        None => return Some(mask),
+        Some(trouble) => trouble,
     };
     w.find(
         Finding::warning("cpu-mask-not-on-target", "the container is not bound to CPUs")
@@ -186,8 +170,35 @@ fn cpu_mask<'a>(limits: &'a Limits, w: &mut Writer, host_cpus: u32) -> Option<&'
     None
 }
 
-/// Returns the highest CPU of a list like `0-2,7`; `None` when it is not one.
-fn highest_cpu(mask: &str) -> Option<u32> {
+/// The same for the NUMA nodes whose memory it may use.
+fn node_mask<'a>(limits: &'a Limits, w: &mut Writer, host_nodes: u32) -> Option<&'a str> {
+    let mask = limits.node_mask.as_deref()?;
+    let trouble = match trouble(mask, "node", host_nodes) {
+        None => return Some(mask),
+        Some(trouble) => trouble,
+    };
+    w.find(
+        Finding::warning("node-mask-not-on-target", "the container's memory is not bound to NUMA nodes")
+            .detail(format!("NODEMASK was left out: {trouble}"))
+            .remedy("choose nodes of the target and add lxc.cgroup.cpuset.mems or lxc.cgroup2.cpuset.mems")
+            .subject("NODEMASK"),
+    );
+    None
+}
+
+/// Returns why a list cannot be used on a host with that many.
+fn trouble(mask: &str, what: &str, host: u32) -> Option<String> {
+    match highest(mask) {
+        None => Some(format!("\"{}\" is not a list of {what}s", mask.escape_debug())),
+        Some(last) if last >= host => {
+            Some(format!("it names {what} {last}; the target has {what}s 0 to {}", host.max(1) - 1))
+        }
+        Some(_) => None,
+    }
+}
+
+/// Returns the highest number of a list like `0-2,7`; `None` when it is not one.
+fn highest(mask: &str) -> Option<u32> {
     let mut highest = None;
     for range in mask.split(',') {
         let (from, to) = range.split_once('-').unwrap_or((range, range));
@@ -201,97 +212,6 @@ fn highest_cpu(mask: &str) -> Option<u32> {
     highest
 }
 
-/// I/O limits name the volume's device by number, and that of a loop or device-mapper device changes with every start.
-fn io(limits: &Limits, w: &mut Writer) {
-    if let Some(priority) = limits.io_priority.filter(|p| *p != IO_PRIORITY_DEFAULT) {
-        w.find(
-            Finding::info("io-priority-not-converted", "the container's I/O priority was left out")
-                .detail(format!("IOPRIO is {priority}; most kernels have no file for it, and then the start fails"))
-                .remedy("add lxc.cgroup.blkio.weight or lxc.cgroup2.io.weight if the target's I/O scheduler has it")
-                .subject("IOPRIO"),
-        );
-    }
-    for (key, limit) in [("IOLIMIT", limits.io_bytes_per_second), ("IOPSLIMIT", limits.iops)] {
-        let Some(limit) = at_least_one(limit) else { continue };
-        w.find(
-            Finding::warning("io-limit-not-converted", "the container's I/O is not limited")
-                .detail(format!("{key} is {limit} a second; LXC wants the volume's device number, which is not stable"))
-                .remedy("set it after the start: lxc-cgroup -n NAME io.max (version 2) or blkio.throttle.* (version 1)")
-                .subject(key),
-        );
-    }
-}
-
-/// Writes what the container may open.
-pub(super) fn devices(config: &ContainerConfig, w: &mut Writer) {
-    // The version 2 list is a BPF program since 4.0. LXC 3.x would write it to a file that does not exist, and fail.
-    let v2 = w.dialect.writes_v2() && w.dialect.at_least(4, 0);
-    let v1 = w.dialect.writes_v1();
-    let extra: Vec<String> = config.devices.iter().filter_map(|d| rule(d, w)).collect();
-    if !v1 && !v2 {
-        w.find(
-            Finding::warning("devices-not-restricted", "the container may open every device node it makes")
-                .detail(format!("LXC {} cannot restrict devices under control groups version 2", w.dialect.version))
-                .remedy("install LXC 4.0 or later, or boot the host with control groups version 1")
-                .subject("lxc.cgroup2.devices"),
-        );
-        return;
-    }
-    if config.include.is_some() && extra.is_empty() {
-        return;
-    }
-    w.section("devices");
-    for family in [("lxc.cgroup", v1), ("lxc.cgroup2", v2)].into_iter().filter(|f| f.1).map(|f| f.0) {
-        if config.include.is_none() {
-            w.set(&format!("{family}.devices.deny"), "a");
-            for line in DEVICES {
-                w.set(&format!("{family}.devices.allow"), line);
-            }
-        }
-        for line in &extra {
-            w.set(&format!("{family}.devices.allow"), line);
-        }
-    }
-}
-
-/// Returns the rule in the kernel's words; `None` when it allows nothing or its number is unknown.
-fn rule(device: &DeviceRule, w: &mut Writer) -> Option<String> {
-    let access: String = ['r', 'w'].into_iter().filter(|c| device.access.contains(*c)).collect();
-    if access.is_empty() {
-        return None;
-    }
-    let known = device.path.as_deref().and_then(|p| NUMBERS.iter().find(|n| n.0 == p)).map(|n| (n.1, n.2));
-    let kind = if device.kind == 'b' { 'b' } else { 'c' };
-    let (major, minor) = match (device.major, known) {
-        (Some(major), _) => (major, device.minor.map_or("*".to_owned(), |m| m.to_string())),
-        (None, Some((major, minor))) => (major, minor.to_string()),
-        (None, None) => {
-            let path = device.path.as_deref().unwrap_or("").escape_debug().to_string();
-            w.find(
-                Finding::warning("device-number-unknown", format!("the container cannot open /dev/{path}"))
-                    .detail("DEVNODES names it, and only the source node knows its number")
-                    .remedy("add lxc.cgroup.devices.allow (or lxc.cgroup2) with the number that the target has")
-                    .subject(format!("/dev/{path}")),
-            );
-            return None;
-        }
-    };
-    Some(format!("{kind} {major}:{minor} {access}m"))
-}
-
-/// Makes a node of the host appear in the container's own /dev, which LXC populates at each start. A node that the host
-/// does not have is passed over.
-pub(super) fn device_node(path: &str, w: &mut Writer) -> Result<()> {
-    let below = Path::new(path).components().all(|c| matches!(c, Component::Normal(_)));
-    let plain = path.bytes().all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'"' && b != b'\'');
-    if !below || !plain || path.is_empty() {
-        return Err(Error::new(format!("device \"{}\" is not a path below /dev", path.escape_debug())));
-    }
-    validate::value("device", path)?;
-    w.set("lxc.mount.entry", format!("/dev/{path} dev/{path} none bind,create=file,optional 0 0"));
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,10 +219,10 @@ mod tests {
     #[test]
     fn cpu_lists() {
         for (mask, last) in [("0", Some(0)), ("0-2,7", Some(7)), ("3,1", Some(3))] {
-            assert_eq!(highest_cpu(mask), last, "{mask}");
+            assert_eq!(highest(mask), last, "{mask}");
         }
         for bad in ["", "all", "2-1", "0-", "-1", "0,,1", "+1", "0 1", "99999999999"] {
-            assert_eq!(highest_cpu(bad), None, "{bad}");
+            assert_eq!(highest(bad), None, "{bad}");
         }
     }
 

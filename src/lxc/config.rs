@@ -8,6 +8,7 @@ use crate::model::target::{CgroupMode, LxcVersion};
 use crate::model::ve::DeviceRule;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
@@ -153,6 +154,9 @@ pub struct ContainerConfig {
     pub idmap: Option<IdMap>,
     /// The target's shared configuration for unprivileged containers, included after `include`.
     pub userns_include: Option<String>,
+    /// FEATURES by name. `ppp` is looked at here; what the others come to stands in `mount_types` and `sysfs`, or takes a
+    /// module that the host must load.
+    pub features: BTreeMap<String, bool>,
     /// Where a hook script may be put that the configuration needs (limits by device); without it they are reported.
     pub hook: Option<PathBuf>,
     /// Lines for the head of the file: where it came from. No dates, so that the same input gives the same text.
@@ -186,6 +190,7 @@ impl ContainerConfig {
             sysfs: true,
             idmap: None,
             userns_include: None,
+            features: BTreeMap::new(),
             hook: None,
             comments: Vec::new(),
         }

@@ -46,18 +46,18 @@ pub(super) fn halt_signal(config: &ContainerConfig, dialect: Dialect) -> Option<
 /// 4.0 a profile is generated, and systemd gets the nesting rules (as Debian's own default has it), because the
 /// sandboxes of its services mount. What a guest mounts beyond that is allowed by name.
 pub(super) fn apparmor(config: &ContainerConfig, w: &mut Writer) -> Result<()> {
-    let types: Vec<&str> =
-        config.mount_types.iter().map(|t| validate::ifname("file system", t)).collect::<Result<_>>()?;
+    let types: Vec<&str> = config.mount_types.iter().map(|t| validate::file_system(t)).collect::<Result<_>>()?;
     if !config.apparmor {
         return Ok(());
     }
     if !w.dialect.at_least(4, 0) {
         if !types.is_empty() {
+            let key = if w.dialect.at_least(2, 1) { "lxc.apparmor.profile" } else { "lxc.aa_profile" };
             w.find(
                 Finding::warning("apparmor-mounts", "AppArmor will refuse mounts inside the container")
                     .detail(format!("it mounts {}; this LXC cannot allow single file systems", types.join(", ")))
                     .remedy("mount them on the host and bind them in with lxc.mount.entry, or write a profile")
-                    .subject("lxc.aa_profile"),
+                    .subject(key),
             );
         }
         return Ok(());

@@ -1,6 +1,8 @@
 //! Which key exists in which version of LXC.
 //!
-//! Extracted from the tables in `confile.c` of each stable branch. Since 3.0 a key that LXC does not know makes it refuse
+//! Extracted from the tables in `confile.c` of each stable branch, and compared with what 2.0.0, 3.0.0, 4.0.6, 5.0.2 and
+//! 6.0.4 take; a key that came late in a series counts from the next. Before 3.0 LXC compares only as many characters as
+//! its own name has, and takes more than is listed here. Since 3.0 a key that LXC does not know makes it refuse
 //! the whole file, so a wrong name costs the start.
 
 use crate::model::target::LxcVersion;
@@ -19,6 +21,7 @@ pub(super) struct Names {
     pub(super) pts: &'static str,
     pub(super) tty_dir: &'static str,
     pub(super) halt: &'static str,
+    pub(super) idmap: &'static str,
 }
 
 const OLD: Names = Names {
@@ -28,6 +31,7 @@ const OLD: Names = Names {
     pts: "lxc.pts",
     tty_dir: "lxc.devttydir",
     halt: "lxc.haltsignal",
+    idmap: "lxc.id_map",
 };
 
 const NEW: Names = Names {
@@ -37,6 +41,7 @@ const NEW: Names = Names {
     pts: "lxc.pty.max",
     tty_dir: "lxc.tty.dir",
     halt: "lxc.signal.halt",
+    idmap: "lxc.idmap",
 };
 
 /// Returns the names that this version takes; 2.1 takes both and is given the new ones.
@@ -137,17 +142,21 @@ const KEYS: &[(&str, Series, Series)] = &[
     ("lxc.hook.clone", (1, 0), END),
     ("lxc.hook.destroy", (2, 0), END),
     ("lxc.hook.mount", (1, 0), END),
+    ("lxc.hook.post-stop", (1, 0), END),
+    ("lxc.hook.pre-mount", (1, 0), END),
+    ("lxc.hook.pre-start", (1, 0), END),
     ("lxc.hook.start", (1, 0), END),
+    ("lxc.hook.start-host", (3, 0), END),
     ("lxc.hook.stop", (2, 0), END),
     ("lxc.hook.version", (3, 0), END),
     ("lxc.id_map", (1, 0), (3, 0)),
     ("lxc.idmap", (2, 1), END),
     ("lxc.include", (1, 0), END),
-    ("lxc.init.cmd", (1, 1), END),
+    ("lxc.init.cmd", (2, 1), END),
     ("lxc.init.cwd", (3, 0), END),
-    ("lxc.init.gid", (2, 0), END),
-    ("lxc.init.groups", (4, 0), END),
-    ("lxc.init.uid", (2, 0), END),
+    ("lxc.init.gid", (2, 1), END),
+    ("lxc.init.groups", (5, 0), END),
+    ("lxc.init.uid", (2, 1), END),
     ("lxc.init_cmd", (1, 1), (3, 0)),
     ("lxc.init_gid", (2, 0), (3, 0)),
     ("lxc.init_uid", (2, 0), (3, 0)),
@@ -198,7 +207,7 @@ const KEYS: &[(&str, Series, Series)] = &[
     ("lxc.rootfs.mount", (1, 0), END),
     ("lxc.rootfs.options", (1, 0), END),
     ("lxc.rootfs.path", (2, 1), END),
-    ("lxc.sched.core", (4, 0), END),
+    ("lxc.sched.core", (5, 0), END),
     ("lxc.se_context", (1, 0), (3, 0)),
     ("lxc.seccomp", (1, 0), (3, 0)),
     ("lxc.seccomp.allow_nesting", (4, 0), END),
@@ -244,6 +253,9 @@ mod tests {
             ("lxc.cgroup2.memory.max", "3.0", "2.1"),
             ("lxc.apparmor.raw", "4.0", "3.0"),
             ("lxc.init_cmd", "1.1", "1.0"),
+            ("lxc.init.cmd", "2.1", "2.0"),
+            ("lxc.init.groups", "5.0", "4.0"),
+            ("lxc.hook.start-host", "3.0", "2.1"),
         ] {
             assert!(known(key, yes), "{key} in {yes}");
             assert!(!known(key, no), "{key} in {no}");

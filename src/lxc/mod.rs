@@ -7,16 +7,31 @@
 mod capability;
 mod cgroup;
 pub mod config;
+mod device;
 mod guest;
+mod hook;
+mod hooked;
 pub mod keys;
 mod mac;
 mod network;
 mod parse;
+mod process;
 mod render;
+mod userns;
 mod validate;
 
 #[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod limits_tests;
+#[cfg(test)]
+mod network_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod userns_tests;
 
 pub use config::{Abilities, ContainerConfig, Dialect, IdMap, Link, Rendered, RootfsPath, Veth};
 pub use mac::mac_for;

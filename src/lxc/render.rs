@@ -3,13 +3,20 @@
 use super::capability;
 use super::cgroup;
 use super::config::{Abilities, ContainerConfig, Dialect, Rendered, RootfsPath};
+use super::device;
 use super::guest;
+use super::hooked;
 use super::keys::{Names, names};
 use super::network;
+use super::process;
+use super::userns;
 use super::validate;
 use crate::error::{Doing, Result};
 use crate::model::finding::Finding;
 use std::fmt::Display;
+
+/// BOOTORDERs that are told apart; all that are higher start together.
+const ORDERS: u64 = 10_000;
 
 /// The text as it grows, and what could not be said in it.
 pub(super) struct Writer {
@@ -63,24 +70,37 @@ pub fn render(config: &ContainerConfig, dialect: &Dialect, host: &Abilities) -> 
     let doing = || format!("writing the LXC configuration of {}", config.name.escape_debug());
     validate::container_name(&config.name)?;
     let mut w = Writer::new(*dialect);
-    head(config, &mut w).doing(doing)?;
-    consoles(config, &mut w).doing(doing)?;
-    network::write(&config.nics, &mut w).doing(doing)?;
-    mounts(config, &mut w).doing(doing)?;
-    capability::write(config, &mut w);
-    guest::apparmor(config, &mut w).doing(doing)?;
-    cgroup::limits(&config.limits, &mut w, host.cpus, host.swap_accounting);
-    cgroup::devices(config, &mut w);
-    Ok(Rendered { text: w.text, hook: None, findings: w.findings })
+    let hook = body(config, host, &mut w).doing(doing)?;
+    Ok(Rendered { text: w.text, hook, findings: w.findings })
+}
+
+/// Writes everything and returns the hook that it calls.
+fn body(config: &ContainerConfig, host: &Abilities, w: &mut Writer) -> Result<Option<String>> {
+    head(config, w)?;
+    userns::write(config, w)?;
+    consoles(config, w)?;
+    network::write(config, w)?;
+    mounts(config, w)?;
+    capability::write(config, w);
+    guest::apparmor(config, w)?;
+    cgroup::limits(&config.limits, w, host);
+    process::limits(&config.limits, w);
+    let hook = hooked::write(config, w)?;
+    device::rules(config, w);
+    Ok(hook)
 }
 
 fn head(config: &ContainerConfig, w: &mut Writer) -> Result<()> {
     for line in &config.comments {
         w.comment(line);
     }
-    if let Some(include) = &config.include {
+    let userns = config.userns_include.as_ref().filter(|_| config.idmap.is_some());
+    let includes: Vec<&String> = config.include.iter().chain(userns).collect();
+    if !includes.is_empty() {
         // First, so that everything below wins over it.
         w.section("what all containers of this host share");
+    }
+    for include in includes {
         w.set("lxc.include", validate::path("include", include.as_ref())?);
     }
     w.section("identity");
@@ -88,12 +108,19 @@ fn head(config: &ContainerConfig, w: &mut Writer) -> Result<()> {
     guest::arch(config, w);
     let rootfs = rootfs(config, w)?;
     w.set(w.names().rootfs, rootfs);
-    // Whoever moved the container decides when it starts: the operator, or the cluster on one node only.
-    w.set("lxc.start.auto", 0);
+    w.set("lxc.start.auto", u8::from(config.autostart));
+    // Written even so: it counts once somebody lets the container start with the host.
+    w.set("lxc.start.order", start_order(config.boot_order));
     if let Some(signal) = guest::halt_signal(config, w.dialect) {
         w.set(w.names().halt, signal);
     }
     Ok(())
+}
+
+/// Turns BOOTORDER, where the highest starts first and none at all last, into `lxc.start.order`, where the lowest does
+/// (LXC 2.0 to 5.0 alike, seen with `lxc-autostart -L`).
+fn start_order(boot_order: Option<u64>) -> u64 {
+    boot_order.map_or(ORDERS + 1, |n| ORDERS - n.min(ORDERS))
 }
 
 /// Names the storage kind. Since 2.1 it is a prefix, without which LXC guesses and does not take a block device that is
@@ -109,10 +136,16 @@ fn rootfs(config: &ContainerConfig, w: &Writer) -> Result<String> {
 }
 
 fn consoles(config: &ContainerConfig, w: &mut Writer) -> Result<()> {
-    w.section("consoles: tty1 .. ttyN appear inside as /dev/lxc/ttyN");
+    w.section("consoles");
     w.set(w.names().tty, config.ttys);
-    w.set(w.names().pts, 1024);
-    w.set(w.names().tty_dir, "lxc");
+    w.set(w.names().pts, process::ptys(&config.limits));
+    if config.idmap.is_none() {
+        // tty1 .. ttyN appear inside as /dev/lxc/ttyN.
+        w.set(w.names().tty_dir, "lxc");
+    } else if userns::takes_back(config) {
+        // A bind mount cannot be moved in a user name space: they stay /dev/ttyN.
+        w.set(w.names().tty_dir, "");
+    }
     // Without it LXC rewrites the tree's own /dev (lxc/, ptmx), and the way back to OpenVZ is closed.
     w.set("lxc.autodev", 1);
     if let Some(log) = &config.console_log {
@@ -127,11 +160,27 @@ fn consoles(config: &ContainerConfig, w: &mut Writer) -> Result<()> {
 
 fn mounts(config: &ContainerConfig, w: &mut Writer) -> Result<()> {
     w.section("mounts");
+    // `sys:mixed` came with 1.1.
+    let sys = if w.dialect.at_least(1, 1) { " sys:mixed" } else { " sys:ro" };
+    let auto = format!("cgroup:mixed proc:mixed{}", if config.sysfs { sys } else { "" });
     if config.include.is_none() {
-        // `sys:mixed` came with 1.1.
-        let sys = if w.dialect.at_least(1, 1) { "sys:mixed" } else { "sys:ro" };
-        w.set("lxc.mount.auto", format!("cgroup:mixed proc:mixed {sys}"));
-        w.set("lxc.mount.entry", "/sys/fs/fuse/connections sys/fs/fuse/connections none bind,optional 0 0");
+        w.set("lxc.mount.auto", auto);
+    } else if !config.sysfs && w.dialect.at_least(2, 0) {
+        // What the include mounts adds up with what is said here; only an empty value takes it back.
+        w.set("lxc.mount.auto", "");
+        w.set("lxc.mount.auto", auto);
+    } else if !config.sysfs {
+        w.find(
+            Finding::warning("sysfs-not-hidden", "the container sees /sys, which FEATURES switches off")
+                .detail("the shared configuration mounts it, and LXC before 2.0 cannot take that back")
+                .remedy("write a shared configuration without sys in lxc.mount.auto, or install LXC 2.0")
+                .subject("sysfs"),
+        );
+    }
+    if config.include.is_none() {
+        if config.sysfs {
+            w.set("lxc.mount.entry", "/sys/fs/fuse/connections sys/fs/fuse/connections none bind,optional 0 0");
+        }
         w.find(
             Finding::info("lxc-no-common-conf", "the target has no shared LXC configuration")
                 .detail("what it would say is written out; no seccomp filter is loaded")
@@ -140,8 +189,5 @@ fn mounts(config: &ContainerConfig, w: &mut Writer) -> Result<()> {
     }
     // LXC's /dev has no shm, and what uses POSIX shared memory fails without it.
     w.set("lxc.mount.entry", "tmpfs dev/shm tmpfs rw,nosuid,nodev,create=dir 0 0");
-    for path in config.devices.iter().filter_map(|d| d.path.as_deref()) {
-        cgroup::device_node(path, w)?;
-    }
-    Ok(())
+    device::nodes(config, w)
 }

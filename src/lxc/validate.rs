@@ -57,6 +57,25 @@ pub(super) fn ifname<'a>(what: &str, name: &'a str) -> Result<&'a str> {
     Ok(name)
 }
 
+/// An interface name that a shell reads as one word.
+pub(super) fn shell_ifname<'a>(what: &str, name: &'a str) -> Result<&'a str> {
+    let name = ifname(what, name)?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.@".contains(&b);
+    if !name.bytes().all(plain) || name.starts_with('-') {
+        return Err(refuse(what, name, "is not made of letters, digits, \"-\", \"_\", \".\" and \"@\""));
+    }
+    Ok(name)
+}
+
+/// The name of a file system type. It becomes a part of an AppArmor rule, where a comma would end the rule.
+pub(super) fn file_system(name: &str) -> Result<&str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    if name.is_empty() || name.len() > IFNAME_MAX || !name.bytes().all(plain) {
+        return Err(refuse("file system", name, "is not the name of a file system type"));
+    }
+    Ok(name)
+}
+
 /// A MAC address of a station, in lower case with colons.
 pub(super) fn mac(mac: &str) -> Result<String> {
     let octets: Vec<Option<u8>> = mac
@@ -114,6 +133,18 @@ mod tests {
         assert!(hostname("web_1.example.com").is_ok());
         assert!(ifname("bridge", "br0.10").is_ok());
         assert!(container_name("lxc-101").is_ok());
+    }
+
+    #[test]
+    fn what_is_read_by_others_than_lxc_is_plain() {
+        for bad in ["", "nfs,file", "nfs)", "a b", "nfs\n", "sixteen-letters-"] {
+            assert!(file_system(bad).is_err(), "{bad:?}");
+        }
+        assert!(file_system("nfs4").is_ok() && file_system("fuse.glusterfs").is_ok());
+        for bad in ["-x", "a;b", "a$b", "a`b", "a(b", "a>b", "a*b"] {
+            assert!(shell_ifname("uplink", bad).is_err(), "{bad:?}");
+        }
+        assert!(shell_ifname("uplink", "bond0.10").is_ok());
     }
 
     #[test]

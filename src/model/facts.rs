@@ -220,8 +220,9 @@ pub(crate) mod tests {
                 kernel: (6, 1),
                 userns_conf: None,
                 uplink: Some("eth0".into()),
-                forwarding: crate::model::target::Forwarding { v4: true, v6: true, proxy_ndp: true },
+                forwarding: crate::model::target::Forwarding { v4: true, v6: true, proxy_ndp: vec!["eth0".into()] },
                 host_ifnames: vec![],
+                closed_dirs: vec![],
                 id_ranges: vec![],
             },
             storage: StorageFacts {

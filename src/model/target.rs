@@ -78,17 +78,20 @@ pub struct Target {
     /// Names of host ends of interfaces (`veth.pair`): those in the configurations under the LXC path, and all interfaces
     /// that are there now.
     pub host_ifnames: Vec<String>,
+    /// Directories on the way to the LXC path that others must not pass, so that no unprivileged container starts there.
+    #[serde(default)]
+    pub closed_dirs: Vec<String>,
     /// Ranges of ids that configurations under the LXC path use.
     pub id_ranges: Vec<super::settings::IdRange>,
 }
 
 /// What the host's kernel forwards.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forwarding {
     /// net.ipv4.ip_forward.
     pub v4: bool,
     /// net.ipv6.conf.all.forwarding.
     pub v6: bool,
-    /// net.ipv6.conf.UPLINK.proxy_ndp, or that of all.
-    pub proxy_ndp: bool,
+    /// The interfaces with net.ipv6.conf.NAME.proxy_ndp: LXC insists on it for the uplink itself, that of all is not enough.
+    pub proxy_ndp: Vec<String>,
 }

@@ -8,6 +8,8 @@ use crate::model::settings::IdRange;
 use crate::model::target::LxcVersion;
 use crate::model::volume::{StorageKind, VolumePlan};
 
+/// The name of the script beside the configuration.
+pub const HOOK: &str = "start-host";
 /// Ids that a container gets when nobody says how many.
 const IDS: u32 = 65_536;
 /// The first id that is given away when nobody says which: where distributions let useradd begin with subordinate ids.
@@ -47,7 +49,8 @@ pub fn configuration(facts: &Facts, volume: &VolumePlan, interfaces: &[Interface
         sysfs: ve.features.get("sysfs") != Some(&false),
         idmap: idmap(facts),
         userns_include: target.userns_conf.clone(),
-        hook: Some(directory.join("start-host")),
+        features: ve.features.clone(),
+        hook: Some(directory.join(HOOK)),
         comments,
         ..ContainerConfig::new(facts.target_name.clone(), rootfs)
     };

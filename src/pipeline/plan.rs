@@ -1,5 +1,6 @@
 //! The plan: everything that a migration will do, decided before anything is touched, and kept with the journal.
 
+use crate::lxc::IdMap;
 use crate::model::container::SourceContainer;
 use crate::model::finding::Finding;
 use crate::model::guest::Guest;
@@ -69,6 +70,12 @@ pub struct Plan {
     /// The script that it calls on the host when the container starts, `start-host` beside it.
     #[serde(default)]
     pub hook: Option<String>,
+    /// The user name space of an unprivileged container.
+    #[serde(default)]
+    pub idmap: Option<IdMap>,
+    /// The container starts with this host once the migration is complete (ONBOOT, without a cluster).
+    #[serde(default)]
+    pub autostart_target: bool,
     /// `none`, `pcs`, `cib:FILE`.
     pub cluster: String,
     /// The resource, when there is a cluster.

@@ -6,7 +6,6 @@ use super::plan::{Access, Plan};
 use crate::error::{Error, Result};
 use crate::model::container::{SourceContainer, Status};
 use crate::model::facts::{Facts, needed_size};
-use crate::model::finding::Finding;
 use crate::model::network::GuestPlan;
 use crate::model::resource::ResourcePlan;
 use crate::model::settings::Settings;
@@ -84,14 +83,7 @@ pub fn plan(facts: &Facts, volume: VolumePlan, way: Way<'_>) -> Result<Plan> {
     let container = &facts.container;
     let name = facts.target_name.clone();
     let nics = network::interfaces(facts, None)?;
-    let mut rendered = configure::configuration(facts, &volume, &nics)?;
-    if container.ve.onboot == Some(true) && !facts.cluster.present {
-        rendered.findings.push(
-            Finding::info("autostart-off", "it started with its node, and will not start with this host")
-                .remedy("once you accept it: lxc.start.auto = 1 in its configuration")
-                .subject("ONBOOT"),
-        );
-    }
+    let rendered = configure::configuration(facts, &volume, &nics)?;
     let guest_plan = guest_plan(facts, &nics);
     let mut expected: Vec<IpAddr> = guest_plan.nics.iter().flat_map(|n| n.addresses.iter().map(IpNet::addr)).collect();
     expected.dedup();
@@ -115,6 +107,8 @@ pub fn plan(facts: &Facts, volume: VolumePlan, way: Way<'_>) -> Result<Plan> {
         config_path,
         config_text: rendered.text,
         hook: rendered.hook,
+        idmap: configure::idmap(facts),
+        autostart_target: starts_with_host(facts),
         cluster: way.cluster,
         resource,
         health_timeout: settings.health_timeout,
@@ -126,6 +120,13 @@ pub fn plan(facts: &Facts, volume: VolumePlan, way: Way<'_>) -> Result<Plan> {
         name,
         volume,
     })
+}
+
+/// Tells whether the container starts with this host once it is accepted: ONBOOT=yes, or ONBOOT unset for one that ran,
+/// which its node starts again too. Never what is disabled, and not where a cluster starts it.
+fn starts_with_host(facts: &Facts) -> bool {
+    let (ve, ran) = (&facts.container.ve, facts.container.status == Status::Running);
+    !facts.cluster.present && !ve.disabled && ve.onboot.unwrap_or(ran)
 }
 
 fn guest_plan(facts: &Facts, interfaces: &[Interface]) -> GuestPlan {
@@ -162,7 +163,7 @@ fn resource(facts: &Facts, volume: &VolumePlan, name: &str, config: &Path, stop_
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::model::facts::tests::good;
     use crate::model::network::Method;
@@ -170,7 +171,8 @@ mod tests {
     use crate::model::size::{Bytes, GIB};
     use crate::model::ve::{DeviceRule, VenetAddress, VethInterface};
 
-    fn planned(facts: &Facts) -> Plan {
+    /// A plan without a cluster.
+    pub(in crate::pipeline) fn planned(facts: &Facts) -> Plan {
         let way = Way {
             access: Access::default(),
             state: Path::new("/state/101@vz1"),
@@ -285,12 +287,10 @@ mod tests {
         let tun = DeviceRule { kind: 'c', major: Some(10), minor: Some(200), access: "rw".into(), path: None };
         facts.container.ve.devices = vec![tun];
         facts.container.ve.features.insert("nfs".into(), true);
-        facts.container.ve.onboot = Some(true);
         facts.target.apparmor = true;
         let plan = planned(&facts);
         assert!(plan.config_text.contains("c 10:200 rw"), "{}", plan.config_text);
         assert!(plan.config_text.contains("fstype=nfs"), "{}", plan.config_text);
-        assert!(plan.findings.iter().any(|f| f.id == "autostart-off"), "{:?}", plan.findings);
     }
 
     #[test]
@@ -300,6 +300,35 @@ mod tests {
         assert_eq!(planned(&facts).guest_plan.nameservers.len(), 0);
         facts.container.ve.nameservers = Resolver::Inherit;
         assert_eq!(planned(&facts).guest_plan.nameservers.len(), 1);
+    }
+
+    #[test]
+    fn it_starts_with_this_host_as_it_did_with_its_node() {
+        let with = |onboot: Option<bool>, status: Status, change: fn(&mut Facts)| {
+            let mut facts = good();
+            facts.container.ve.onboot = onboot;
+            facts.container.status = status;
+            change(&mut facts);
+            planned(&facts)
+        };
+        let alone = |onboot, status| with(onboot, status, |_| {}).autostart_target;
+        assert!(alone(Some(true), Status::Running) && alone(Some(true), Status::Stopped));
+        assert!(!alone(Some(false), Status::Running));
+        assert!(alone(None, Status::Running) && !alone(None, Status::Stopped), "its node starts again what ran");
+        assert!(!with(Some(true), Status::Running, |f| f.container.ve.disabled = true).autostart_target);
+        assert!(!with(Some(true), Status::Running, |f| f.cluster.present = true).autostart_target);
+        let text = with(Some(true), Status::Running, |_| {}).config_text;
+        assert!(text.contains("lxc.start.auto = 0"), "not before it is accepted: {text}");
+    }
+
+    #[test]
+    fn an_unprivileged_container_has_its_ids_in_plan_and_configuration() {
+        let mut facts = good();
+        assert_eq!((planned(&facts).idmap, planned(&facts).guest_plan.privileged), (None, true));
+        facts.settings.unprivileged = true;
+        let plan = planned(&facts);
+        assert_eq!(plan.idmap, configure::idmap(&facts));
+        assert!(plan.idmap.is_some() && !plan.guest_plan.privileged);
     }
 
     #[test]

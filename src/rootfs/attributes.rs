@@ -133,7 +133,7 @@ impl Status {
 pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The name that magic links give an entry: the only way to the xattrs of a link, a FIFO or a device without opening it.
-fn magic_path(dir: BorrowedFd<'_>, name: &OsStr) -> Vec<u8> {
+pub(super) fn magic_path(dir: BorrowedFd<'_>, name: &OsStr) -> Vec<u8> {
     let mut path = format!("/proc/self/fd/{}/", dir.as_raw_fd()).into_bytes();
     path.extend_from_slice(name.as_bytes());
     path
@@ -144,16 +144,24 @@ pub fn read_xattrs(dir: BorrowedFd<'_>, name: &OsStr) -> Result<Xattrs, Errno> {
     let path = magic_path(dir, name);
     let mut xattrs = Xattrs::new();
     for attribute in list_xattrs(&path)? {
-        match read_sized(|buffer| match buffer {
-            None => rustix::fs::lgetxattr_query(path.as_slice(), attribute.as_slice()),
-            Some(buffer) => rustix::fs::lgetxattr(path.as_slice(), attribute.as_slice(), buffer),
-        }) {
-            Ok(value) => drop(xattrs.insert(attribute, value)),
-            Err(Errno::NODATA) => {}
-            Err(e) => return Err(e),
+        if let Some(value) = read_xattr(&path, &attribute)? {
+            xattrs.insert(attribute, value);
         }
     }
     Ok(xattrs)
+}
+
+/// Reads one extended attribute of what [`magic_path`] names; `None` when it has none of that name.
+pub(super) fn read_xattr(path: &[u8], attribute: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
+    let value = read_sized(|buffer| match buffer {
+        None => rustix::fs::lgetxattr_query(path, attribute),
+        Some(buffer) => rustix::fs::lgetxattr(path, attribute, buffer),
+    });
+    match value {
+        Ok(value) => Ok(Some(value)),
+        Err(Errno::NODATA) => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 fn list_xattrs(path: &[u8]) -> Result<Vec<Vec<u8>>, Errno> {

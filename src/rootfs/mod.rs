@@ -7,6 +7,7 @@ pub mod attributes;
 pub mod edit;
 pub mod look;
 pub mod preimage;
+pub mod shift;
 pub mod walk;
 pub mod write;
 

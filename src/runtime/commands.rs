@@ -9,6 +9,11 @@ const QUESTION: Duration = Duration::from_secs(30);
 /// `lxc-start -d` returns when the init runs. Mounting a volume whose journal must be replayed takes a while.
 const START: Duration = Duration::from_secs(300);
 
+/// A question that has an answer at once.
+pub(super) fn question(program: &str) -> Command {
+    Command::read(program).timeout(QUESTION)
+}
+
 fn on(command: Command, path: &Path, name: &str) -> Command {
     command.arg("-P").arg(path).arg("-n").arg(name).timeout(QUESTION)
 }

@@ -21,25 +21,31 @@ impl Lxc {
     pub fn inspect(&self) -> Result<Target> {
         let mounts = self.small("/proc/mounts")?;
         let cgroup = cgroup_mode(&mounts);
+        let containers = self.containers()?;
+        let taken = self.taken(&containers);
+        let mut host_ifnames = self.directories_with("/sys/class/net".as_ref(), "ifindex")?;
+        host_ifnames.extend(taken.ifnames);
+        let common_conf = self.common_conf()?;
         Ok(Target {
             lxc: self.version()?,
             cgroup,
             bridges: self.bridges()?,
-            containers: self.containers()?,
             cpus: cpu_count(&self.small("/sys/devices/system/cpu/online")?)?,
             swap_accounting: cgroup == CgroupMode::V2 || self.counts_swap(&mounts)?,
-            common_conf: self.common_conf()?,
             apparmor: self.small("/sys/module/apparmor/parameters/enabled")?.trim() == "Y",
             vsyscall_none: self.small("/proc/cmdline")?.split_whitespace().any(|word| word == "vsyscall=none"),
             hostname: self.small("/proc/sys/kernel/hostname")?.trim().to_owned(),
             arch: self.run_ok(&Command::read("uname").arg("-m"))?.text().trim().to_owned(),
-            numa_nodes: 1,
-            kernel: (0, 0),
-            userns_conf: None,
-            uplink: None,
-            forwarding: crate::model::target::Forwarding::default(),
-            host_ifnames: Vec::new(),
-            id_ranges: Vec::new(),
+            numa_nodes: numa_nodes(&self.small("/sys/devices/system/node/online")?),
+            kernel: kernel(&self.small("/proc/sys/kernel/osrelease")?)?,
+            userns_conf: self.userns_conf(common_conf.as_deref())?,
+            uplink: self.uplink()?,
+            forwarding: self.forwarding()?,
+            closed_dirs: self.closed_dirs()?,
+            id_ranges: taken.ranges,
+            host_ifnames,
+            containers,
+            common_conf,
         })
     }
 
@@ -60,7 +66,7 @@ impl Lxc {
     }
 
     /// A container is a directory with a configuration, running or not.
-    fn containers(&self) -> Result<Vec<String>> {
+    pub(super) fn containers(&self) -> Result<Vec<String>> {
         self.directories_with(&self.path, "config").doing(|| format!("listing {}", self.path.display()))
     }
 
@@ -90,8 +96,13 @@ impl Lxc {
         Ok(None)
     }
 
+    fn userns_conf(&self, common: Option<&str>) -> Result<Option<String>> {
+        let Some(path) = common.map(|c| Path::new(c).with_file_name("userns.conf")) else { return Ok(None) };
+        Ok(self.host.read_file(&path, SMALL)?.map(|_| path.display().to_string()))
+    }
+
     /// Reads a small file; one that is missing is empty.
-    fn small(&self, path: &str) -> Result<String> {
+    pub(super) fn small(&self, path: &str) -> Result<String> {
         let bytes = self.host.read_file(Path::new(path), SMALL)?.unwrap_or_default();
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
@@ -131,6 +142,20 @@ fn cpu_count(list: &str) -> Result<u32> {
     list.trim().split(',').try_fold(0u32, |sum, range| sum.checked_add(count(range)?)).ok_or_else(wrong)
 }
 
+/// A kernel without NUMA has no list, and one node.
+fn numa_nodes(list: &str) -> u32 {
+    cpu_count(list).unwrap_or(1).max(1)
+}
+
+/// Reads `6.1.0-18-amd64`, `5.14`.
+fn kernel(release: &str) -> Result<(u32, u32)> {
+    let mut parts = release.trim().split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    match (parts.next(), parts.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
+        _ => Err(Error::new(format!("the kernel's release is \"{}\"", release.trim().escape_debug()))),
+    }
+}
+
 #[cfg(test)]
 mod unit {
     use super::*;
@@ -147,6 +172,16 @@ mod unit {
         let over = format!("{pure}{hybrid}");
         assert_eq!(cgroup_mode(&over), CgroupMode::V1);
         assert_eq!(cgroup_mode(""), CgroupMode::V1);
+    }
+
+    #[test]
+    fn numa_nodes_and_kernel() {
+        assert_eq!((numa_nodes("0\n"), numa_nodes("0-1\n"), numa_nodes(""), numa_nodes("x")), (1, 2, 1, 1));
+        assert_eq!(kernel("6.1.0-18-amd64\n").unwrap(), (6, 1));
+        assert_eq!(kernel("5.14").unwrap(), (5, 14));
+        for bad in ["", "linux", "6", "6.x"] {
+            assert!(kernel(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ mod health;
 mod inspect;
 mod log;
 mod state;
+mod taken;
+mod uplink;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,8 @@ use super::{HealthCheck, Lxc, State, StopKind};
 use crate::cancel::Cancel;
 use crate::error::{Error, Kind, Result};
 use crate::host::{Command, Host, Output, Process, RemoteShell};
-use crate::model::target::{CgroupMode, LxcVersion};
+use crate::model::settings::IdRange;
+use crate::model::target::{CgroupMode, Forwarding, LxcVersion};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -179,6 +180,10 @@ fn listing(dir: &str, name: &str) -> String {
 fn debian() -> Fake {
     Fake::default()
         .says(&listing("/sys/class/net", "bridge"), "/sys/class/net/br1/bridge\0/sys/class/net/br0.10/bridge\0")
+        .says(&listing("/sys/class/net", "ifindex"), "/sys/class/net/br1/ifindex\0/sys/class/net/lo/ifindex\0")
+        .says(&Command::read("sh").args(["-c", super::uplink::PROXIES]).to_string(), "eth0\0br0.10\0")
+        .says("stat -L -c %a -- / /var /var/lib /var/lib/lxc", "755\n755\n755\n700\n")
+        .file("/proc/sys/kernel/osrelease", "6.1.0-18-amd64\n")
         .says("uname -m", "x86_64\n")
         .file("/proc/sys/kernel/hostname", "lxc1\n")
         .file("/sys/devices/system/cpu/online", "0-3\n")
@@ -208,6 +213,13 @@ fn a_host_with_lxc() {
         .file("/proc/mounts", "cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n")
         .file("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", "1\n")
         .file("/usr/share/lxc/config/common.conf", "")
+        .file("/usr/share/lxc/config/userns.conf", "")
+        .file("/sys/devices/system/node/online", "0-1\n")
+        .file("/proc/net/route", "eth7 00000000 010200C0 0003 0 0 0 00000000 0 0 0\n")
+        .file("/proc/sys/net/ipv4/ip_forward", "1\n")
+        .file("/proc/sys/net/ipv6/conf/all/forwarding", "0\n")
+        .file("/var/lib/lxc/lxc-b/config", "lxc.net.0.veth.pair = veth7\nlxc.idmap = u 0 200000 65536\n")
+        .file("/etc/subuid", "root:100000:65536\nme:300000:10\n")
         .file("/sys/module/apparmor/parameters/enabled", "Y\n");
     let target = lxc(fake).0.inspect().unwrap();
     assert_eq!(target.lxc, Some(LxcVersion { major: 5, minor: 0 }));
@@ -217,6 +229,13 @@ fn a_host_with_lxc() {
     assert_eq!((target.cpus, target.hostname.as_str(), target.arch.as_str()), (4, "lxc1", "x86_64"));
     assert!(target.swap_accounting && target.apparmor && target.vsyscall_none);
     assert_eq!(target.common_conf.as_deref(), Some("/usr/share/lxc/config/common.conf"));
+    assert_eq!(target.userns_conf.as_deref(), Some("/usr/share/lxc/config/userns.conf"));
+    assert_eq!((target.numa_nodes, target.kernel, target.uplink.as_deref()), (2, (6, 1), Some("eth7")));
+    let proxy_ndp = vec!["eth0".to_owned(), "br0.10".to_owned()];
+    assert_eq!(target.forwarding, Forwarding { v4: true, v6: false, proxy_ndp });
+    assert_eq!(target.host_ifnames, ["br1", "lo", "veth7"]);
+    assert_eq!(target.id_ranges, [(200_000, 65_536), (300_000, 10)].map(|(base, count)| IdRange { base, count }));
+    assert_eq!(target.closed_dirs, ["/var/lib/lxc"]);
 }
 
 #[test]
@@ -226,7 +245,8 @@ fn a_host_without_lxc_is_described_not_refused() {
     assert_eq!(target.lxc, None);
     assert_eq!(target.cgroup, CgroupMode::V2);
     assert!(target.containers.is_empty() && target.swap_accounting);
-    assert!(!target.apparmor && target.common_conf.is_none());
+    assert!(!target.apparmor && target.common_conf.is_none() && target.userns_conf.is_none());
+    assert_eq!((target.numa_nodes, target.uplink, target.forwarding.v4), (1, None, false));
 }
 
 /// A running container with init 50, sshd, and 10.0.0.101 inside.

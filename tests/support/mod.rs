@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it, as a module of its own")]
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests are tests, though clippy cannot see it")]
 
+pub mod busybox;
+pub mod chain;
 pub mod node;
 
 use std::io::Write;

@@ -356,7 +356,7 @@ fn names_in(dir: BorrowedFd<'_>) -> Vec<OsString> {
 }
 
 /// Everything about an entry, each fact by its name.
-type Facts = BTreeMap<String, String>;
+pub type Facts = BTreeMap<String, String>;
 
 /// Lists how two trees differ, one line each; empty when they are equal. `skip` names facts that do not count.
 pub fn differences(one: &Path, other: &Path, skip: &[&str]) -> Vec<String> {
@@ -393,7 +393,8 @@ fn allocated_alike(one: &str, other: Option<&String>) -> bool {
     other <= one + (64 << 10)
 }
 
-fn survey(root: &Path) -> BTreeMap<String, Facts> {
+/// Reads a tree: every entry with everything about it.
+pub fn survey(root: &Path) -> BTreeMap<String, Facts> {
     let mut seen = BTreeMap::new();
     let mut inodes: BTreeMap<u64, Vec<String>> = BTreeMap::new();
     let dir = open_deep(root, 0);

@@ -59,7 +59,9 @@ impl Step<Migration<'_>> for ApplyFixups {
         for finding in report.findings {
             m.report(finding);
         }
-        m.close_tree()?;
+        if super::shift_ids::needed(m).is_none() {
+            m.close_tree()?; // otherwise the next step has use for it
+        }
         Ok(json!({ "guest": guest, "changes": report.changes }))
     }
 

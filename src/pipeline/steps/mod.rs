@@ -7,6 +7,7 @@ mod create_volume;
 mod fence_source;
 mod hand_over;
 mod register_resource;
+mod shift_ids;
 mod start_target;
 mod stop_source;
 mod write_config;
@@ -28,6 +29,7 @@ pub fn steps<'a>() -> Vec<Box<dyn Step<Migration<'a>>>> {
         Box::new(stop_source::StopSource),
         Box::new(copy::CopyFinal),
         Box::new(apply_fixups::ApplyFixups),
+        Box::new(shift_ids::ShiftIds),
         Box::new(start_target::StartTarget),
         Box::new(check_health::CheckHealth),
         Box::new(fence_source::FenceSource),

@@ -1,13 +1,62 @@
-//! Writes the LXC configuration, autostart off.
+//! Writes the LXC configuration, autostart off, and the script that it calls on the host.
 
 use super::super::migration::Migration;
 use crate::error::{Doing, Result};
+use crate::pipeline::autostart;
+use crate::pipeline::configure::HOOK;
+use crate::pipeline::plan::Plan;
 use crate::pipeline::step::{OnFailure, Step, Undo};
 use serde_json::{Value, json};
+use std::fs::Permissions;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 pub(super) struct WriteConfig;
+
+/// What is written: path, text, mode.
+fn files(plan: &Plan) -> Vec<(PathBuf, &str, u32)> {
+    let mut files = Vec::new();
+    if let Some(hook) = &plan.hook {
+        files.push((plan.config_path.with_file_name(HOOK), hook.as_str(), 0o755));
+    }
+    // Last: with it there is a container, which has to have everything.
+    files.push((plan.config_path.clone(), plan.config_text.as_str(), 0o640));
+    files
+}
+
+/// Refuses what is there already: it is not ours.
+fn write_new(path: &Path, text: &str, mode: u32) -> Result<()> {
+    let doing = || format!("writing {}", path.display());
+    let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path).doing(doing)?;
+    let permissions = Permissions::from_mode(mode); // whatever the umask is
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.set_permissions(permissions));
+    if let Err(error) = written.and_then(|()| file.sync_all()) {
+        let _ = std::fs::remove_file(path); // ours: it was made above
+        return Err(error).doing(doing);
+    }
+    Ok(())
+}
+
+/// Writes all of it, or nothing.
+fn write_all(plan: &Plan) -> Result<()> {
+    let files = files(plan);
+    for (at, (path, text, mode)) in files.iter().enumerate() {
+        if let Err(error) = write_new(path, text, *mode) {
+            for (written, ..) in &files[..at] {
+                let _ = std::fs::remove_file(written);
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// The root of an unprivileged container is nobody special on the way to its volume.
+fn let_through(dir: &Path) -> std::io::Result<()> {
+    let mode = std::fs::metadata(dir)?.permissions().mode();
+    std::fs::set_permissions(dir, Permissions::from_mode(mode & 0o7777 | 0o011))
+}
 
 impl Step<Migration<'_>> for WriteConfig {
     fn id(&self) -> &'static str {
@@ -19,37 +68,36 @@ impl Step<Migration<'_>> for WriteConfig {
     }
 
     fn commands(&self, m: &Migration<'_>) -> Vec<String> {
-        vec![format!("write {}", m.plan.config_path.display())]
+        files(m.plan).iter().map(|(path, _, mode)| format!("write {} (mode {mode:04o})", path.display())).collect()
     }
 
     fn apply(&self, m: &mut Migration<'_>) -> Result<Value> {
         let path = &m.plan.config_path;
-        let doing = || format!("writing {}", path.display());
         if let Some(dir) = path.parent() {
-            std::fs::create_dir_all(dir).doing(doing)?;
+            std::fs::create_dir_all(dir).doing(|| format!("making {}", dir.display()))?;
+            if m.plan.idmap.is_some() {
+                let_through(dir).doing(|| format!("letting the container's ids through {}", dir.display()))?;
+            }
         }
-        // Refuses what is there already: it is not ours.
-        let mut file = std::fs::File::options().write(true).create_new(true).mode(0o640).open(path).doing(doing)?;
-        let written = file.write_all(m.plan.config_text.as_bytes()).and_then(|()| file.sync_all());
-        if let Err(error) = written {
-            let _ = std::fs::remove_file(path); // ours: it was made a line above
-            return Err(error).doing(doing);
-        }
+        write_all(m.plan)?;
         Ok(json!({ "path": path }))
     }
 
     fn undo(&self, m: &mut Migration<'_>, _: Option<&Value>) -> Result<Undo> {
         if m.keep_target {
+            // Whoever switched it on: what is kept must not come up beside the old one.
+            autostart::set(&m.plan.config_path, false)?;
             return Ok(Undo::Kept);
         }
-        let path = &m.plan.config_path;
-        match std::fs::remove_file(path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => {
-                return Err(e).doing(|| format!("removing {}", path.display()));
+        for (path, ..) in files(m.plan).iter().rev() {
+            match std::fs::remove_file(path) {
+                Err(e) if e.kind() != ErrorKind::NotFound => {
+                    return Err(e).doing(|| format!("removing {}", path.display()));
+                }
+                _ => {}
             }
-            _ => {}
         }
-        if let Some(dir) = path.parent() {
+        if let Some(dir) = m.plan.config_path.parent() {
             for log in ["console.log", "console.log.1"] {
                 let _ = std::fs::remove_file(dir.join(log)); // what LXC wrote because this configuration told it to
             }
@@ -59,10 +107,62 @@ impl Step<Migration<'_>> for WriteConfig {
     }
 
     fn still_done(&self, m: &Migration<'_>, _: &Value) -> Result<bool> {
-        Ok(m.plan.config_path.exists())
+        Ok(files(m.plan).iter().all(|(path, ..)| path.exists()))
     }
 
     fn on_failure(&self) -> OnFailure {
         OnFailure::Clean
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::planner::tests::planned;
+
+    fn plan(dir: &Path, hook: Option<&str>) -> Plan {
+        let mut plan = planned(&crate::model::facts::tests::good());
+        plan.config_path = dir.join("config");
+        plan.hook = hook.map(str::to_owned);
+        plan
+    }
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_hook_is_written_beside_the_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = plan(dir.path(), Some("#!/bin/sh\n"));
+        write_all(&plan).unwrap();
+        assert_eq!(std::fs::read_to_string(dir.path().join("start-host")).unwrap(), "#!/bin/sh\n");
+        assert_eq!((mode(&dir.path().join("start-host")), mode(&plan.config_path)), (0o755, 0o640));
+        assert_eq!(std::fs::read_to_string(&plan.config_path).unwrap(), plan.config_text);
+    }
+
+    #[test]
+    fn what_is_there_is_refused_and_stays() {
+        for name in ["start-host", "config"] {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join(name), "mine").unwrap();
+            let error = write_all(&plan(dir.path(), Some("#!/bin/sh\n"))).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+            assert_eq!(std::fs::read_to_string(dir.path().join(name)).unwrap(), "mine");
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing else is left");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        write_all(&plan(dir.path(), None)).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no hook, no script");
+    }
+
+    #[test]
+    fn the_ids_of_a_container_get_through_its_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        for (before, after) in [(0o700, 0o711), (0o755, 0o755)] {
+            std::fs::set_permissions(dir.path(), Permissions::from_mode(before)).unwrap();
+            let_through(dir.path()).unwrap();
+            assert_eq!(mode(dir.path()), after);
+        }
     }
 }

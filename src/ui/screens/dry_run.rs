@@ -35,6 +35,13 @@ pub fn dry_run(run: &DryRun, style: Style) -> String {
     for line in plan.config_text.lines() {
         text.push_str(&format!("    {line}\n"));
     }
+    if let Some(hook) = &plan.hook {
+        let path = plan.config_path.with_file_name(crate::pipeline::configure::HOOK);
+        text.push_str(&format!("\n{} {}\n", style.paint.bold("Script at the start"), path.display()));
+        for line in hook.lines() {
+            text.push_str(&format!("    {}\n", plain(line)));
+        }
+    }
     text
 }
 
