@@ -5,7 +5,7 @@ CARGO ?= cargo
 TARGET_DIR ?= $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 BINARY = $(TARGET_DIR)/release/ovz2lxc
 
-.PHONY: help demo test lint bench lab lab-test lab-down build install docs clean
+.PHONY: help demo test lint bench fuzz lab lab-test lab-down build install docs clean
 .DEFAULT_GOAL := help
 
 help: ## lists the targets
@@ -25,6 +25,10 @@ lint: ## format, clippy, rustdoc, shellcheck: every warning is an error
 bench: build ## paired runs of the copy against rsync and tar (about 5 minutes)
 	@scripts/deps.sh --best-effort bench
 	benches/transfer.sh
+
+fuzz: ## ten minutes of random VE configurations against their parser; MINUTES=N for more or less
+	@scripts/deps.sh --best-effort build fuzz
+	@scripts/fuzz.sh $(MINUTES)
 
 lab: ## brings up the two-node cluster in virtual machines
 	@scripts/deps.sh lab

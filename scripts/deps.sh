@@ -1,6 +1,6 @@
 #!/bin/bash
 # deps.sh [--best-effort] GROUP... - installs the Debian packages that a group of targets needs and that are missing,
-# and says which and why. Groups: build, test, demo, lint, bench, lab. Does nothing when all are there.
+# and says which and why. Groups: build, test, demo, lint, bench, fuzz, lab. Does nothing when all are there.
 #
 # As root or through sudo, without questions; `apt-get update` only when the package lists do not know a package. Services
 # that come with a package are not started. With --best-effort what cannot be installed is said and is no failure: the
@@ -55,6 +55,7 @@ mmdebstrap       makes the Debian tree that plays the container
 P
     lint) printf 'shellcheck       reads the shell scripts\n' ;;
     bench) printf 'rsync            what the engine is measured against\nopenssh-server   the other end\nopenssh-client   the other end\npython3          makes the trees\n' ;;
+    fuzz) printf 'g++              compiles libFuzzer\n' ;;
     lab) cat <<'P' ;;
 qemu-system-x86  the two nodes of the cluster
 qemu-utils       their disks

@@ -5,6 +5,7 @@
 mod support;
 
 use ovz2lxc::model::target::CgroupMode;
+use ovz2lxc::pipeline::configure::Purpose;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use support::busybox::{self, Sandbox};
@@ -30,10 +31,8 @@ fn from_inside(sandbox: &Sandbox, ct: &str, controller: &str, file: &str) -> Str
         _ => ("cgroup", format!("-o {controller}")),
     };
     let at = format!("/tmp/{controller}");
-    sandbox.inside(
-        ct,
-        &format!("mkdir {at}; mount -t {kind} {options} none {at} && cat {at}/{file}; umount {at}; rm -r {at}"),
-    )
+    let script = format!("mkdir {at}; mount -t {kind} {options} none {at} && cat {at}/{file}; umount {at}; rm -r {at}");
+    sandbox.inside_unconfined(ct, &script)
 }
 
 fn check(sandbox: &Sandbox, ct: &str, wants: &[Want]) {
@@ -62,7 +61,7 @@ fn both(test: &str, short: &str, ve: Ve<'_>, wants: &[Want], more: impl Fn(&Sand
             check(&sandbox, &made.ct, std::slice::from_ref(want));
         }
         more(&sandbox, &made);
-        sandbox.lxc.stop(&made.ct, Duration::from_secs(20)).unwrap();
+        sandbox.lxc.kill(&made.ct).unwrap();
     }
 }
 
@@ -184,7 +183,7 @@ fn io_limits_follow_the_device() {
     both("limits::io_limits_follow_the_device", "lim8", Ve::new(text), &[], |sandbox, made| {
         check_throttle(sandbox, &made.ct, "20971520", "300");
         let first = root_device(sandbox, &made.ct);
-        sandbox.lxc.stop(&made.ct, Duration::from_secs(20)).unwrap();
+        sandbox.lxc.kill(&made.ct).unwrap();
         // Another image takes the loop device meanwhile.
         let other = sandbox.dir.path().join("other.img");
         std::fs::write(&other, vec![0; 1 << 20]).unwrap();
@@ -312,22 +311,20 @@ fn higher_orders_start_earlier_and_none_last() {
     else {
         return;
     };
-    let text = |order: &str| format!("ONBOOT=\"yes\"\n{order}\n");
     let mut names = Vec::new();
-    for (short, order) in [
-        ("ordlow", "BOOTORDER=\"5\""),
-        ("ordnone", ""),
-        ("ordhigh", "BOOTORDER=\"20\""),
-        ("ordhuge", "BOOTORDER=\"9223372036854775807\""),
-        ("ordoff", "BOOTORDER=\"50\""),
+    for (short, text) in [
+        ("ordlow", "ONBOOT=\"yes\"\nBOOTORDER=\"5\"\n"),
+        ("ordnone", "ONBOOT=\"yes\"\n"),
+        ("ordhigh", "ONBOOT=\"yes\"\nBOOTORDER=\"20\"\n"),
+        ("ordhuge", "ONBOOT=\"yes\"\nBOOTORDER=\"9223372036854775807\"\n"),
+        ("ordoff", "ONBOOT=\"no\"\nBOOTORDER=\"50\"\n"),
     ] {
-        let made = chain::make(&sandbox, short, &Ve::new(&text(order)));
-        // As the hand-over leaves it; the last one waits for its own.
-        assert!(made.rendered.text.contains("lxc.start.auto = 0\n"));
-        let on = short != "ordoff";
-        let config = made.rendered.text.replace("lxc.start.auto = 0\n", if on { "lxc.start.auto = 1\n" } else { "" });
+        // Nothing starts with the host while it is being moved.
+        let moved = chain::make(&sandbox, short, &Ve::new(text));
+        assert!(moved.rendered.text.contains("\nlxc.start.auto = 0\n"), "{}", moved.rendered.text);
+        let made = chain::make(&sandbox, short, &Ve { purpose: Purpose::Conversion, ..Ve::new(text) });
         std::fs::create_dir_all(sandbox.lxc.path().join(&made.ct)).unwrap();
-        std::fs::write(sandbox.lxc.config_path(&made.ct), config).unwrap();
+        std::fs::write(sandbox.lxc.config_path(&made.ct), made.rendered.text).unwrap();
         names.push(made.ct);
     }
     let listed = sandbox.sh(&format!("lxc-autostart -L -P {}", sandbox.lxc.path().display()));

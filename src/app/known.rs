@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::host::Destination;
 use crate::journal::{self, Record, Store, read_records};
 use crate::model::ctid::Ctid;
+use crate::model::settings::IdRange;
 use crate::pipeline::plan::Plan;
 use std::path::PathBuf;
 
@@ -131,6 +132,19 @@ pub(super) fn only(mut found: Vec<Known>, selector: &str) -> Result<Option<Known
         .hint("say which with its CTID and --from HOST"))
 }
 
+/// Returns the ids that migrations under way elsewhere than in `own` have planned: a container that was only copied yet
+/// has no configuration that names them.
+pub(super) fn reserved_ids(store: &Store, own: &std::path::Path) -> Result<Vec<IdRange>> {
+    let others = store.containers()?.into_iter().filter(|dir| dir != own).map(Known::read);
+    let open = |known: &Known| {
+        let under_way = [Standing::Syncing, Standing::Synced, Standing::Open, Standing::OnlyBack];
+        // A damaged journal is no reason to give its ids away.
+        known.standing().map_or(true, |standing| under_way.contains(&standing))
+    };
+    let range = |known: Known| known.plan.and_then(|plan| plan.idmap).map(|map| map.range);
+    Ok(others.filter(open).filter_map(range).collect())
+}
+
 /// Returns the one migration that a word means, or says that there is none.
 pub(super) fn required(store: &Store, selector: &str, from: Option<&Connection>) -> Result<Known> {
     find(store, selector, from)?.ok_or_else(|| {
@@ -166,6 +180,25 @@ mod tests {
         let mut journal = store.open(&dir).unwrap();
         journal.save(PLAN, &plan).unwrap();
         journal.append(&Record::PointOfNoReturn).unwrap();
+    }
+
+    #[test]
+    fn ids_of_what_is_only_copied_are_reserved() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        let own = store.container_dir("102", "root@vz1:22");
+        for (ctid, range) in [("101", 100_000), ("102", 200_000), ("103", 300_000)] {
+            keep(&store, ctid, "web", "root@vz1");
+            let mut journal = store.open(&store.container_dir(ctid, "root@vz1:22")).unwrap();
+            let mut plan: Plan = journal::load(journal.dir(), PLAN).unwrap().unwrap();
+            let range = IdRange { base: range, count: 65_536 };
+            plan.idmap = Some(crate::lxc::IdMap { range, mounted: false });
+            journal.save(PLAN, &plan).unwrap();
+            journal.append(&Record::Run { version: String::new(), command: "sync".into(), at: 0 }).unwrap();
+            let outcome = if ctid == "103" { "rolled_back" } else { "synced" };
+            journal.append(&Record::Outcome { outcome: outcome.into(), at: 0 }).unwrap();
+        }
+        assert_eq!(reserved_ids(&store, &own).unwrap(), [IdRange { base: 100_000, count: 65_536 }]);
     }
 
     fn connection(source: &str) -> Connection {

@@ -1,6 +1,7 @@
 //! `migrate`: facts, check, plan, run, report.
 
 use super::inspect::{Inspected, inspect};
+use super::known::reserved_ids;
 use super::standing::{Standing, only_copied, standing};
 use super::{Work, batch, check, json, said, session};
 use crate::check as rules;
@@ -22,7 +23,7 @@ use crate::pipeline::{clock, planner, steps};
 use crate::transfer;
 use crate::ui::screens;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// The plan's file beside the journal.
 pub(super) const PLAN: &str = "plan.json";
@@ -187,13 +188,13 @@ fn prepare(
     ctid: &Ctid,
     state: &Path,
 ) -> Result<Ready> {
-    let inspected = inspect(work.session, merged, source, node, ctid)?;
+    let mut inspected = inspect(work.session, merged, source, node, ctid)?;
     if rules::verdict(&inspected.findings) == rules::Verdict::Blocked {
         let name = &inspected.facts.target_name;
         let report = Report::not_begun(ctid.as_str(), name, Outcome::Blocked, inspected.findings);
         return Ok(Ready::Blocked(Box::new(report)));
     }
-    let plan = plan(merged, &inspected, state)?;
+    let plan = plan(work, merged, &mut inspected, state)?;
     let tools = tools(work, merged, inspected, &plan)?;
     Ok(Ready::Go(Box::new(plan), Box::new(tools)))
 }
@@ -242,15 +243,20 @@ pub(super) fn begin(journal: &mut Journal, command: &str) -> Result<()> {
     journal.append(&Record::Run { version, command: command.to_owned(), at: clock::seconds() })
 }
 
-fn plan(merged: &Merged, inspected: &Inspected, state: &Path) -> Result<Plan> {
+fn plan(work: &Work<'_>, merged: &Merged, inspected: &mut Inspected, state: &Path) -> Result<Plan> {
     let way = planner::Way {
         access: session::access(&merged.connection),
         state,
         cluster: inspected.cluster.name(),
         autostart: inspected.node.fence_state(&inspected.facts.container.ctid)?,
     };
+    // Held until the plan is made: others of a batch are planned beside it.
+    let mut planned = work.session.planned_ids.lock().unwrap_or_else(PoisonError::into_inner);
+    let reserved = reserved_ids(&work.session.store(merged), state)?;
+    inspected.facts.target.id_ranges.extend(planned.iter().copied().chain(reserved));
     let mut plan = planner::plan(&inspected.facts, inspected.volume.clone(), way)?;
     plan.findings.splice(0..0, inspected.findings.iter().cloned());
+    planned.extend(plan.idmap.map(|map| map.range));
     Ok(plan)
 }
 
@@ -416,11 +422,11 @@ pub(super) fn dry_run_of(
     selector: &str,
 ) -> Result<(DryRun, bool)> {
     let ctid = node.resolve(selector)?;
-    let inspected = inspect(work.session, merged, source, node, &ctid)?;
+    let mut inspected = inspect(work.session, merged, source, node, &ctid)?;
     let blocked = rules::verdict(&inspected.findings) == rules::Verdict::Blocked;
     let store = work.session.store(merged);
     let dir = store.container_dir(ctid.as_str(), source.label());
-    let plan = plan(merged, &inspected, &dir)?;
+    let plan = plan(work, merged, &mut inspected, &dir)?;
     let catalogue = Catalogue::load(Some(&plan.fixups_dir))?;
     let changes = match &inspected.peek {
         None => Vec::new(),

@@ -7,11 +7,11 @@ use crate::error::{Error, Result};
 use crate::event::EventSink;
 use crate::host::{self, Destination, Host, Local, SshOverrides};
 use crate::journal::Store;
-use crate::model::settings::TransportChoice;
+use crate::model::settings::{IdRange, TransportChoice};
 use crate::openvz::Node;
 use crate::pipeline::plan::Access;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 const CONFIG: &str = "/etc/ovz2lxc/config.toml";
 
@@ -31,6 +31,8 @@ pub(super) struct Session {
     pub(super) interactive: bool,
     /// Questions are answered with yes.
     pub(super) yes: bool,
+    /// Ids that this run has planned for containers; no configuration on this host says so yet.
+    pub(super) planned_ids: Mutex<Vec<IdRange>>,
 }
 
 impl Session {
@@ -46,6 +48,7 @@ impl Session {
             cancel,
             interactive,
             yes: cli.global.yes,
+            planned_ids: Mutex::default(),
         })
     }
 

@@ -2,6 +2,8 @@
 //!
 //! [`evaluate`] asks every rule, then applies what the operator accepts. Every id is listed in docs/checks.md.
 
+#[cfg(test)]
+mod cases;
 mod render;
 mod report;
 mod rules;

@@ -87,6 +87,9 @@ pub struct ContainerReport {
     pub target_name: Option<String>,
     /// Its status; `None` when it could not be found out.
     pub status: Option<Status>,
+    /// Whether root in it will be root on the target; `None` when it was not examined.
+    #[serde(default)]
+    pub privileged: Option<bool>,
     /// What is inside.
     pub guest: GuestReport,
     /// Bytes in use.
@@ -114,6 +117,7 @@ impl ContainerReport {
             hostname: container.ve.hostname.clone(),
             target_name: Some(facts.target_name.clone()),
             status: Some(container.status),
+            privileged: Some(!facts.settings.unprivileged),
             guest: GuestReport::from(&facts.guest),
             size_bytes: container.usage.bytes,
             inodes: container.usage.inodes,
@@ -135,6 +139,7 @@ impl ContainerReport {
             hostname: None,
             target_name: None,
             status: None,
+            privileged: None,
             guest: GuestReport::from(&Guest::unknown()),
             size_bytes: Bytes(0),
             inodes: 0,

@@ -1,13 +1,14 @@
+use super::cases::CASES;
 use super::*;
 use crate::error::Error;
 use crate::model::container::Status;
 use crate::model::ctid::Ctid;
 use crate::model::facts::tests::good;
 use crate::model::guest::{Guest, Init, NetworkDialect};
-use crate::model::settings::{AddressMode, Subnet};
+use crate::model::settings::{AddressMode, IdRange, NetworkMode, Subnet};
 use crate::model::size::{Bytes, GIB, MIB};
-use crate::model::target::CgroupMode;
-use crate::model::ve::{KeyAnswer, Outcome, VenetAddress, VethInterface};
+use crate::model::target::{CgroupMode, Forwarding, LxcVersion};
+use crate::model::ve::{VenetAddress, VethInterface};
 use crate::model::volume::StorageKind;
 use std::collections::BTreeMap;
 
@@ -26,62 +27,6 @@ fn only(facts: &Facts) -> Finding {
     assert_eq!(findings.len(), 1, "{findings:#?}");
     findings.remove(0)
 }
-
-type Change = fn(&mut Facts);
-
-/// Every rule with what makes it speak: nothing else may speak with it.
-const CASES: &[(&str, Change)] = &[
-    ("source-suspended", |f| {
-        f.container.status = Status::Suspended;
-        f.container.dump = true;
-    }),
-    ("source-dump", |f| f.container.dump = true),
-    ("source-disabled", |f| f.container.ve.disabled = true),
-    ("source-mounted", |f| f.container.status = Status::Mounted),
-    ("source-action-script", |f| f.container.action_scripts = vec!["101.mount".into()]),
-    ("source-user-quota", |f| f.container.ve.quota_ugid_limit = Some(100)),
-    ("target-lxc-missing", |f| f.target.lxc = None),
-    ("target-name-taken", |f| f.target.containers.push("lxc-web1".into())),
-    ("target-swap-accounting", |f| {
-        f.target.cgroup = CgroupMode::V1;
-        f.target.swap_accounting = false;
-        f.container.ve.limits.swap_bytes = Some(GIB);
-    }),
-    ("guest-architecture", |f| f.target.arch = "aarch64".into()),
-    ("guest-vsyscall", |f| f.guest.libc = "2.12".into()),
-    ("guest-systemd-cgroup", |f| f.guest.systemd_version = Some(219)),
-    ("guest-systemd-unknown", |f| f.guest.systemd_version = None),
-    ("guest-init-unknown", |f| f.guest.init = Init::Unknown),
-    ("guest-32bit", |f| f.guest.arch = "i686".into()),
-    ("storage-trouble", |f| f.storage.trouble = Some("mkfs.ext4 is not installed".into())),
-    ("volume-exists", |f| f.storage.exists = true),
-    ("volume-too-small", |f| f.settings.size = Some(Bytes(GIB))),
-    ("storage-no-space", |f| f.storage.free = Some(Bytes(GIB))),
-    ("storage-overcommitted", |f| f.container.ve.limits.disk_bytes = Some(200 * GIB)),
-    ("storage-space-unknown", |f| f.storage.free = None),
-    ("storage-on-host", |f| f.settings.storage = StorageKind::Dir),
-    ("network-bridge-unknown", |f| f.settings.networks[0].bridge = None),
-    ("network-bridge-missing", |f| f.settings.networks[0].bridge = Some("br9".into())),
-    ("network-dialect-unknown", |f| f.guest.network = NetworkDialect::Unknown),
-    ("network-gateway-unknown", |f| f.settings.networks[0].gateway = None),
-    ("cluster-trouble", |f| f.cluster.trouble = Some("no quorum".into())),
-    ("cluster-resource-exists", |f| f.cluster.resource_exists = true),
-    ("ve-key-blocked", |f| {
-        f.container.ve.keys.push(KeyAnswer {
-            key: "PCI".into(),
-            value: "0:1.0".into(),
-            outcome: Outcome::Blocked,
-            into: String::new(),
-            why: String::new(),
-        });
-    }),
-    ("capability-no-equivalent", |f| f.container.ve.capabilities.on = vec!["ve_admin".into(), "net_admin".into()]),
-    ("feature-no-equivalent", |f| {
-        f.container.ve.features = BTreeMap::from([("nfsd".into(), true), ("sit".into(), false)]);
-    }),
-    ("feature-host-module", |f| f.container.ve.features = BTreeMap::from([("ppp".into(), true)])),
-    ("accept-unused", |f| f.settings.accept = vec!["no-such-finding".into(), "no-such-finding".into()]),
-];
 
 #[test]
 fn a_container_without_problems_is_ready() {
@@ -104,7 +49,9 @@ fn each_rule_speaks_alone_with_its_id_and_says_something() {
 
 #[test]
 fn no_rule_is_without_a_case() {
-    let elsewhere = ["guest-not-examined", "storage-no-inodes", "network-prefix-unknown"];
+    // Never alone: `nfs:on` needs a module too, QUOTAUGIDLIMIT is lost anyway.
+    let elsewhere =
+        ["unprivileged-nfs", "unprivileged-quota", "guest-not-examined", "storage-no-inodes", "network-prefix-unknown"];
     for rule in rules() {
         let there = CASES.iter().any(|(id, _)| *id == rule.id()) || elsewhere.contains(&rule.id());
         assert!(there, "{}", rule.id());
@@ -232,6 +179,80 @@ fn addresses_without_a_subnet_are_told_by_family() {
 }
 
 #[test]
+fn what_stays_silent_for_a_routed_container() {
+    let routed = |change: fn(&mut Facts)| {
+        ids(&changed(|f| {
+            f.settings.network = NetworkMode::Routed;
+            f.settings.networks.clear();
+            f.guest.network = NetworkDialect::Unknown;
+            f.target.bridges.clear();
+            f.container.ve.venet.push(VenetAddress { address: "2001:db8::1".parse().unwrap(), prefix: 128 });
+            change(f);
+        }))
+    };
+    assert_eq!(routed(|_| {}), [""; 0], "no bridge, prefix, gateway or dialect is needed");
+    assert_eq!(
+        routed(|f| f.target.forwarding = Forwarding::default()),
+        ["network-forwarding", "network-forwarding", "network-proxy-ndp"]
+    );
+    let only_v4 = |f: &mut Facts| {
+        f.container.ve.venet.pop();
+        f.target.forwarding = Forwarding { v4: true, ..Forwarding::default() };
+    };
+    assert_eq!(routed(only_v4), [""; 0], "IPv6 is not in use");
+    let veth =
+        |f: &mut Facts| f.container.ve.veth = vec![VethInterface { ifname: "eth1".into(), ..VethInterface::default() }];
+    assert_eq!(routed(veth), ["network-bridge-unknown"], "an interface of NETIF is on a bridge all the same");
+    let bare = |f: &mut Facts| {
+        f.container.ve.venet.clear();
+        (f.target.lxc, f.target.uplink) = (Some(LxcVersion { major: 1, minor: 0 }), None);
+    };
+    assert_eq!(routed(bare), [""; 0], "nothing is routed");
+    let vlan = |f: &mut Facts| {
+        let net =
+            Subnet { subnet: "10.0.0.0/24".parse().unwrap(), bridge: None, gateway: None, mtu: None, vlan: Some(7) };
+        f.settings.networks.push(net);
+        f.target.lxc = Some(LxcVersion { major: 4, minor: 0 });
+    };
+    assert_eq!(routed(vlan), [""; 0], "a routed interface is in no VLAN");
+}
+
+#[test]
+fn the_remedies_of_a_routed_container_can_be_typed() {
+    let finding = |change: fn(&mut Facts)| {
+        only(&changed(|f| {
+            f.settings.network = NetworkMode::Routed;
+            f.container.ve.venet = vec![VenetAddress { address: "2001:db8::1".parse().unwrap(), prefix: 128 }];
+            change(f);
+        }))
+    };
+    let said = finding(|f| f.target.forwarding.v6 = false);
+    assert!(said.remedy.starts_with("sysctl -w net.ipv6.conf.all.forwarding=1"), "{said:?}");
+    let said = finding(|f| f.target.uplink = Some("eth0.5".into()));
+    assert!(said.remedy.starts_with("sysctl -w net/ipv6/conf/eth0.5/proxy_ndp=1"), "{said:?}");
+}
+
+#[test]
+fn what_an_unprivileged_container_cannot_have() {
+    let with = |unprivileged: bool| {
+        ids(&changed(|f| {
+            f.settings.unprivileged = unprivileged;
+            f.settings.id_range = Some(IdRange { base: 200_000, count: 65_536 });
+            f.target.id_ranges = vec![IdRange { base: 265_536, count: 10 }, IdRange { base: 100_000, count: 100_000 }];
+            f.container.ve.features = BTreeMap::from([("nfs".into(), true)]);
+            f.container.ve.quota_ugid_limit = Some(100);
+            f.container.ve.capabilities.on = vec!["net_admin".into()];
+        }))
+    };
+    assert_eq!(with(false), ["source-user-quota", "feature-host-module"]);
+    assert_eq!(
+        with(true),
+        ["source-user-quota", "unprivileged-nfs", "unprivileged-quota", "feature-host-module"],
+        "ranges that only touch do not overlap"
+    );
+}
+
+#[test]
 fn accepting_turns_an_overridable_finding_into_a_warning_that_says_so() {
     let facts = changed(|f| {
         f.container.action_scripts = vec!["101.mount".into(), "101.start".into()];
@@ -312,6 +333,7 @@ fn the_json_has_the_contracts_keys() {
         *first,
         serde_json::json!({
             "ctid": "101", "name": null, "hostname": "web1.example.com", "target_name": "lxc-web1", "status": "running",
+            "privileged": true,
             "guest": {"distro": "debian", "version": "12", "init": "systemd", "arch": "x86_64", "libc": "2.36"},
             "size_bytes": GIB, "inodes": 30_000, "verdict": "ready", "findings": []
         })

@@ -233,12 +233,18 @@ pub struct ConvertArgs {
     /// A plan for the network (docs/fixups.md), instead of what the configuration says
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
-    /// CPUs of the target
-    #[arg(long, value_name = "N")]
+    /// CPUs of the target [default: this host's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub host_cpus: Option<u32>,
+    /// NUMA nodes of the target [default: this host's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub host_nodes: Option<u32>,
     /// CPUs of the source, for CPULIMIT in percent of all
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub source_cpus: Option<u32>,
+    /// Write the result into this directory: config, and start-host when there is one
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
     /// Format of the result
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,

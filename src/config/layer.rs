@@ -259,10 +259,11 @@ pub(super) fn read_text(path: &Path) -> Result<String> {
     let doing = || format!("reading {}", path.display());
     let mut text = String::new();
     let usage = |e: std::io::Error| Error::usage(e.to_string());
-    let file = std::fs::File::open(path).map_err(usage).doing(doing)?;
-    if !file.metadata().map_err(usage).doing(doing)?.is_file() {
+    // Asked before it is opened: opening a FIFO waits for a writer.
+    if !std::fs::metadata(path).map_err(usage).doing(doing)?.is_file() {
         return Err(Error::usage("not a regular file")).doing(doing);
     }
+    let file = std::fs::File::open(path).map_err(usage).doing(doing)?;
     file.take(LIMIT + 1).read_to_string(&mut text).map_err(usage).doing(doing)?;
     if text.len() as u64 > LIMIT { Err(Error::usage("the file is larger than 4 MiB")).doing(doing) } else { Ok(text) }
 }

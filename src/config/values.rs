@@ -185,8 +185,8 @@ text_value!(
 text_value!(
     /// An LXC version such as `5.0`.
     LxcText(LxcVersion),
-    |t| LxcVersion::parse(t).ok_or_else(|| {
-        Error::usage(format!("\"{}\" is not an LXC version", t.escape_debug())).hint("write it like 5.0")
+    |t| LxcVersion::parse(t).filter(|v| v.major >= 1).ok_or_else(|| {
+        Error::usage(format!("\"{}\" is not an LXC version from 1.0 on", t.escape_debug())).hint("write it like 5.0")
     })
 );
 
@@ -233,7 +233,7 @@ mod tests {
         assert!("cib:a.xml".parse::<ClusterText>().is_err());
         let error = "zfs".parse::<StorageText>().unwrap_err();
         assert_eq!(error.to_string(), "\"zfs\" is not a kind of storage: use image, dir, lvm, lvm-thin");
-        assert!("5.x".parse::<LxcText>().is_err());
+        assert!("5.x".parse::<LxcText>().is_err() && "0.9".parse::<LxcText>().is_err());
         assert!("PRIVVMPAGES".parse::<ApproximateText>().is_ok());
         assert!("HOSTNAME".parse::<ApproximateText>().unwrap_err().to_string().contains("HOSTNAME"));
     }

@@ -156,9 +156,11 @@ limit_shared_memory() {
         say "shared memory is not limited: the container has no IPC name space of its own"
         return
     fi
-    # The file is that of the IPC name space of whoever opens it.
+    # The file is that of the IPC name space of whoever opens it, and is written by the root that the name space belongs to.
+    user=
+    [ "$(readlink "$PROC/$LXC_PID/ns/user")" = "$(readlink "$PROC/self/ns/user")" ] || user=-U
     # shellcheck disable=SC2016
-    nsenter -t "$LXC_PID" -i -- sh -c 'printf "%s\n" "$1" >"$2"' sh "$SHARED_MEMORY_PAGES" "$PROC/sys/kernel/shmall" \
+    nsenter -t "$LXC_PID" ${user:+"$user"} -i -- sh -c 'printf "%s\n" "$1" >"$2"' sh "$SHARED_MEMORY_PAGES" "$PROC/sys/kernel/shmall" \
         2>/dev/null || say "shared memory is not limited: kernel.shmall cannot be set to $SHARED_MEMORY_PAGES"
 }
 

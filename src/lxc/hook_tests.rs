@@ -61,6 +61,9 @@ impl Fake {
             fs::create_dir_all(fake.path(&format!("proc/{pid}/ns"))).unwrap();
             symlink(space, fake.path(&format!("proc/{pid}/ns/ipc"))).unwrap();
         }
+        for pid in [PID, "self"] {
+            symlink("user:[9]", fake.path(&format!("proc/{pid}/ns/user"))).unwrap();
+        }
         fake.write("proc/sys/kernel/shmall", "18446744073692774399");
         fake.program("logger", "printf '%s\\n' \"$*\" >>\"${0%/*}/../syslog\"");
         fake.program("nsenter", "[ \"$1 $2 $3 $4\" = '-t 4242 -i --' ] || exit 1\nshift 4\nexec \"$@\"");
@@ -352,6 +355,20 @@ fn a_routed_interface_is_settled() {
         assert_eq!(said.lines().count(), 6, "{shell:?}: {said}");
         assert!(said.contains("vethA does not get the address 169.254.0.1, the gateway of 10.0.0.7"), "{said}");
         assert!(said.contains("up$(x) does not answer for fd00::7"), "{said}");
+    });
+}
+
+#[test]
+fn a_name_space_is_written_by_its_own_root() {
+    let text =
+        of(&Limits { shared_memory_pages: Some(77), ..Limits::default() }, dialect("5.0", CgroupMode::V1)).unwrap();
+    with_each_shell(|shell| {
+        let fake = Fake::v1(LOOP, &[]);
+        fs::remove_file(fake.path("proc/self/ns/user")).unwrap();
+        symlink("user:[1]", fake.path("proc/self/ns/user")).unwrap();
+        fake.program("nsenter", "[ \"$1 $2 $3 $4 $5\" = '-t 4242 -U -i --' ] || exit 1\nshift 5\nexec \"$@\"");
+        assert_eq!(fake.start(shell, &text), "", "{shell:?}");
+        assert_eq!(fake.read("proc/sys/kernel/shmall"), "77\n");
     });
 }
 

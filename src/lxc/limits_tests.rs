@@ -180,8 +180,8 @@ fn without_sysfs_nothing_mounts_it() {
         pairs.into_iter().filter(|(key, _)| key == "lxc.mount.auto").map(|(_, value)| value).collect()
     };
     let off = ContainerConfig { sysfs: false, ..included() };
-    assert_eq!(autos(&off, "5.0"), ["", "cgroup:mixed proc:mixed"]);
-    assert_eq!(autos(&ContainerConfig { include: None, ..off.clone() }, "1.0"), ["cgroup:mixed proc:mixed"]);
+    assert_eq!(autos(&off, "5.0"), ["", "proc:mixed"]);
+    assert_eq!(autos(&ContainerConfig { include: None, ..off.clone() }, "1.0"), ["proc:mixed"]);
     assert!(!text(&ContainerConfig { include: None, ..off.clone() }, "5.0", V1).contains("/sys"));
     assert!(autos(&included(), "5.0").is_empty());
     // Before 2.0 an empty value takes nothing back.

@@ -162,7 +162,8 @@ fn mounts(config: &ContainerConfig, w: &mut Writer) -> Result<()> {
     w.section("mounts");
     // `sys:mixed` came with 1.1.
     let sys = if w.dialect.at_least(1, 1) { " sys:mixed" } else { " sys:ro" };
-    let auto = format!("cgroup:mixed proc:mixed{}", if config.sysfs { sys } else { "" });
+    // Control groups are mounted below /sys, and without it the start fails (ran: 5.0.2, version 2).
+    let auto = if config.sysfs { format!("cgroup:mixed proc:mixed{sys}") } else { "proc:mixed".to_owned() };
     if config.include.is_none() {
         w.set("lxc.mount.auto", auto);
     } else if !config.sysfs && w.dialect.at_least(2, 0) {

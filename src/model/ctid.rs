@@ -29,6 +29,11 @@ impl Ctid {
         Err(Error::usage(format!("\"{}\" is neither a CTID nor a UUID", text.escape_debug())))
     }
 
+    /// Returns container 1, for which a configuration without a CTID stands.
+    pub fn first() -> Ctid {
+        Ctid("1".to_owned())
+    }
+
     /// Returns the number, when it is one.
     pub fn number(&self) -> Option<u32> {
         self.0.parse().ok()

@@ -67,6 +67,14 @@ pub struct IdRange {
     pub count: u32,
 }
 
+impl IdRange {
+    /// Tells whether an id belongs to both.
+    pub fn overlaps(&self, other: &IdRange) -> bool {
+        let end = |r: &IdRange| u64::from(r.base) + u64::from(r.count);
+        u64::from(self.base) < end(other) && u64::from(other.base) < end(self)
+    }
+}
+
 /// Who configures the addresses inside the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AddressMode {

@@ -21,6 +21,21 @@ pub enum Outcome {
     Blocked,
 }
 
+impl Outcome {
+    /// Every outcome, the best first.
+    pub const ALL: [Outcome; 4] = [Outcome::Converted, Outcome::Approximated, Outcome::Ignored, Outcome::Blocked];
+
+    /// Returns the word of the contract.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Converted => "converted",
+            Outcome::Approximated => "approximated",
+            Outcome::Ignored => "ignored",
+            Outcome::Blocked => "blocked",
+        }
+    }
+}
+
 /// One key and its answer (contracts.md, `convert`, `keys`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyAnswer {

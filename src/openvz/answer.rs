@@ -1,24 +1,13 @@
 //! What became of each key: the table's fate, unless its value says otherwise.
 
+use super::departure::{Departure, departure};
 use super::grammar::shown;
-use super::number::{self, CpuLimit};
-use super::parse::{Limit, flag, number as whole};
-use super::reading::{MOST_FINDINGS, Seen, Value, Values, text};
-use super::values::{OPENVZ_CAPABILITIES, is_host_name};
+use super::merged::{Limit, Merged, number as whole};
+use super::number::CpuLimit;
+use super::reading::{MOST_FINDINGS, Seen, Value};
 use crate::model::finding::{Finding, Severity};
+use crate::model::size::Bytes;
 use crate::model::ve::{KeyAnswer, Outcome};
-
-/// Everything that decides over a key beside its own value.
-pub(super) struct Merged<'a> {
-    pub(super) values: &'a Values,
-    pub(super) layout: Option<&'a str>,
-    pub(super) node_cpus: Option<u32>,
-}
-
-/// An answer that departs from the table's: outcome, why. Its `into` is empty unless the outcome is the table's kind.
-type Departure = Option<(Outcome, String)>;
-
-const NO_LIMIT: &str = "no limit: nothing is written, and that is no limit on the target either";
 
 /// Answers one key.
 pub(super) fn answer(seen: &Seen, merged: &Merged<'_>) -> KeyAnswer {
@@ -36,88 +25,12 @@ pub(super) fn answer(seen: &Seen, merged: &Merged<'_>) -> KeyAnswer {
         return answer(Outcome::Ignored, "", &format!("vzctl leaves it unset: {why}"));
     }
     match departure(param.name, seen, merged) {
-        Some((outcome @ Outcome::Approximated, why)) => answer(outcome, param.fate.into, &why),
-        Some((outcome, why)) => answer(outcome, "", &why),
+        Some(Departure { outcome, into, why }) => {
+            let place = if outcome == Outcome::Approximated { param.fate.into } else { "" };
+            answer(outcome, into.unwrap_or(place), &why)
+        }
         None => answer(param.fate.outcome, param.fate.into, param.fate.why),
     }
-}
-
-fn departure(name: &str, seen: &Seen, merged: &Merged<'_>) -> Departure {
-    use Outcome::{Approximated, Converted, Ignored};
-    let say = |outcome, why: &str| Some((outcome, why.to_owned()));
-    match name {
-        "DISKINODES" if merged.layout == Some("ploop") => say(Ignored, "vzctl ignores it for ploop"),
-        "SWAPPAGES" if !merged.is_vswap() => {
-            say(Ignored, "without a real limit in PHYSPAGES it only changes what free shows")
-        }
-        "PHYSPAGES" | "SWAPPAGES" | "NUMPROC" | "DISKSPACE" | "DISKINODES" => match merged.limit(name) {
-            Limit::Zero => say(Ignored, "a limit of zero is not written: nothing could run under it"),
-            Limit::Unlimited | Limit::Unset => say(Converted, NO_LIMIT),
-            Limit::Value(_) if name == "DISKSPACE" && merged.layout == Some("ploop") => {
-                say(Approximated, "the size of a ploop image is in its descriptor; this is what the volume gets")
-            }
-            Limit::Value(_) => None,
-        },
-        "CPULIMIT" => match (merged.values.get(name), merged.cpu_quota()) {
-            (_, Some(_)) => None,
-            (Some(Value::CpuLimit(CpuLimit::OfNode(n))), None) if *n > 0 => {
-                say(Ignored, "percent of all CPUs of the source, whose number is not known")
-            }
-            _ => say(Converted, NO_LIMIT),
-        },
-        "CPUS" | "IOLIMIT" | "IOPSLIMIT" => {
-            let none = whole(merged.values, name).is_none_or(|n| n == 0 || number::is_unlimited(n));
-            if none { say(Converted, NO_LIMIT) } else { None }
-        }
-        "IOPRIO" if whole(merged.values, name) == Some(4) => say(Converted, "the default: nothing is written"),
-        "CPUMASK" => match text(merged.values, name).as_deref() {
-            Some("all") | None => say(Converted, "all CPUs: nothing is written"),
-            Some("auto") => say(Ignored, "the CPUs of NODEMASK, which belong to the source"),
-            Some(_) => None,
-        },
-        "QUOTAUGIDLIMIT" if whole(merged.values, name) == Some(0) => say(Ignored, "zero: these quotas are off"),
-        "DISABLED" if flag(merged.values, name) == Some(false) => say(Converted, "no: the container may start"),
-        "HOSTNAME" if !text(merged.values, name).is_some_and(|name| is_host_name(&name)) => {
-            say(Ignored, "it cannot be a host name; the one in the guest's own files stays")
-        }
-        "NETIF" => interfaces(merged),
-        "CAPABILITY" => capabilities(merged),
-        _ if seen.text.trim().is_empty() => empty(name, merged),
-        _ => None,
-    }
-}
-
-fn empty(name: &str, merged: &Merged<'_>) -> Departure {
-    let inherited = matches!(merged.values.get(name), Some(Value::Addresses(list)) if !list.is_empty())
-        || matches!(merged.values.get(name), Some(Value::Words(list)) if !list.is_empty());
-    let why = if inherited { "empty: the list of vz.conf stands" } else { "empty: nothing to carry over" };
-    Some((Outcome::Ignored, why.to_owned()))
-}
-
-fn interfaces(merged: &Merged<'_>) -> Departure {
-    let Some(Value::Interfaces(all)) = merged.values.get("NETIF") else { return None };
-    if all.list.is_empty() {
-        return Some((Outcome::Ignored, "empty: nothing to carry over".to_owned()));
-    }
-    let mut lost = Vec::new();
-    if !all.lost.is_empty() {
-        let names: Vec<&str> = all.lost.iter().map(String::as_str).collect();
-        lost.push(format!("left behind: {}", names.join(", ")));
-    }
-    for interface in all.list.iter().filter(|i| i.mac.is_none()) {
-        lost.push(format!("{} has no MAC address here (vzctl derives one on its node)", interface.ifname));
-    }
-    if lost.is_empty() { None } else { Some((Outcome::Approximated, lost.join("; "))) }
-}
-
-fn capabilities(merged: &Merged<'_>) -> Departure {
-    let Some(Value::Mask(mask)) = merged.values.get("CAPABILITY") else { return None };
-    let of_openvz = |name: &&String| OPENVZ_CAPABILITIES.contains(&name.as_str());
-    let lost: Vec<&str> = mask.on.union(&mask.other).filter(of_openvz).map(String::as_str).collect();
-    if lost.is_empty() {
-        return None;
-    }
-    Some((Outcome::Approximated, format!("{} exists in the OpenVZ kernel only", lost.join(", "))))
 }
 
 /// Reports what the operator should know about keys of the container's own file and about the limits in force.
@@ -136,7 +49,7 @@ pub(super) fn report(seen: &[Seen], merged: &Merged<'_>, label: &str, findings: 
                     &one.key,
                     format!("vzctl does not know {}", shown(one.key.as_bytes())),
                 )
-                .detail(format!("line {} of {label}; vzctl ignores it", one.line))
+                .detail(format!("line {}, column {} of {label}; vzctl ignores it", one.line, one.column))
                 .remedy("check its spelling if it was meant to do something"),
             );
             continue;
@@ -144,10 +57,11 @@ pub(super) fn report(seen: &[Seen], merged: &Merged<'_>, label: &str, findings: 
         let answer = answer(one, merged);
         if answer.outcome == Outcome::Blocked {
             let id = format!("ve-{}", param.name.to_ascii_lowercase().replace('_', "-"));
+            let remedy = remedy(param.name, one, merged);
             findings.push(
                 about(Severity::Overridable, &id, &one.key, format!("{} has no equivalent under LXC", one.key))
                     .detail(answer.why)
-                    .remedy(format!("arrange for it on the target, then go on with --accept {id}")),
+                    .remedy(format!("{remedy}, then go on with --accept {id}")),
             );
         }
         if param.name == "HOSTNAME" && answer.outcome == Outcome::Ignored && one.refused.is_none() {
@@ -156,6 +70,9 @@ pub(super) fn report(seen: &[Seen], merged: &Merged<'_>, label: &str, findings: 
                 about(Severity::Warning, "ve-hostname-unusable", &one.key, title)
                     .remedy("set HOSTNAME on the source; the name in the guest's own files stays otherwise"),
             );
+        }
+        if param.name == "NETIF" {
+            addresses(&one.key, merged, findings);
         }
         if matches!(param.name, "LOCAL_UID" | "LOCAL_GID") && whole(merged.values, param.name).is_some_and(|n| n > 0) {
             let title = format!("{} says that the container ran in a user name space", one.key);
@@ -173,13 +90,58 @@ pub(super) fn report(seen: &[Seen], merged: &Merged<'_>, label: &str, findings: 
     limits(merged, findings);
 }
 
+/// What to do about a key that blocks.
+fn remedy(name: &str, seen: &Seen, merged: &Merged<'_>) -> String {
+    let ctid = merged.ctid;
+    match name {
+        "QUOTAUGIDLIMIT" => format!(
+            "write the quotas down on the source (vzdqdump {ctid} -U -G -T -F), make the volume with quotas (tune2fs -O quota, \
+             lxc.rootfs.options = usrquota,grpquota), set them again with setquota in the container"
+        ),
+        "NETDEV" => format!(
+            "take care that the target has {}, and say --approximate NETDEV; or set lxc.net.N.type = phys for another device \
+             yourself",
+            shown(seen.text.trim().as_bytes())
+        ),
+        "PCI" => {
+            "give the container the driver's device nodes on the target (lxc.mount.entry, devices.allow)".to_owned()
+        }
+        "DISK" => "copy the data into the container, or to a volume that lxc.mount.entry mounts".to_owned(),
+        "BINDMOUNT" => {
+            "copy the directories to the target, put these lines into the container's configuration".to_owned()
+        }
+        _ => "arrange for it on the target".to_owned(),
+    }
+}
+
+/// Virtuozzo's NETIF holds addresses, which vzctl has written into the guest's own files.
+fn addresses(key: &str, merged: &Merged<'_>, findings: &mut Vec<Finding>) {
+    let Some(Value::Interfaces(all)) = merged.values.get("NETIF") else { return };
+    let of = |name: &str| {
+        let keys = all.lost.iter().filter(|l| l.ifname == name && matches!(l.key.as_str(), "ip" | "gw" | "gw6"));
+        keys.map(|l| format!("{}={}", l.key, l.value)).collect::<Vec<_>>()
+    };
+    for interface in all.list.iter().take(MOST_FINDINGS) {
+        let keys = of(&interface.ifname);
+        if keys.is_empty() {
+            continue;
+        }
+        let name = shown(interface.ifname.as_bytes());
+        findings.push(
+            about(Severity::Warning, "ve-netif-addresses", key, format!("NETIF gives {name} addresses"))
+                .detail(format!("{}: they are not taken from here", super::departure::listed(&keys)))
+                .remedy("compare them with the guest's own network files, which move as they are"),
+        );
+    }
+}
+
 /// Makes a finding about a key.
 fn about(severity: Severity, id: &str, key: &str, title: String) -> Finding {
     Finding::new(severity, id, title).subject(shown(key.as_bytes()))
 }
 
 fn limits(merged: &Merged<'_>, findings: &mut Vec<Finding>) {
-    for name in ["PHYSPAGES", "SWAPPAGES", "NUMPROC", "DISKSPACE", "DISKINODES"] {
+    for name in ["PHYSPAGES", "SWAPPAGES", "NUMPROC", "NUMPTY", "DISKSPACE", "DISKINODES"] {
         let counts = name != "SWAPPAGES" || merged.is_vswap();
         if counts && merged.limit(name) == Limit::Zero {
             findings.push(
@@ -189,15 +151,16 @@ fn limits(merged: &Merged<'_>, findings: &mut Vec<Finding>) {
             );
         }
     }
-    let unlimited = !merged.is_vswap();
-    if unlimited && let Limit::Value(pages) = merged.limit("PRIVVMPAGES") {
-        let size = crate::model::size::Bytes(pages.saturating_mul(crate::model::size::PAGE));
+    if let (false, false, Limit::Value(bytes)) =
+        (merged.is_vswap(), merged.asked("PRIVVMPAGES"), merged.limit("PRIVVMPAGES"))
+    {
+        let size = Bytes(bytes);
         findings.push(
             about(Severity::Warning, "ve-memory-unlimited", "PRIVVMPAGES", "no memory limit carries over".into())
                 .detail(format!(
                     "memory was limited by address space only (PRIVVMPAGES, {size}); PHYSPAGES has no limit"
                 ))
-                .remedy("set a memory limit on the target"),
+                .remedy("set a memory limit on the target, or take that one: --approximate PRIVVMPAGES"),
         );
     }
     let percent = matches!(merged.values.get("CPULIMIT"), Some(Value::CpuLimit(CpuLimit::OfNode(n))) if *n > 0);
@@ -209,3 +172,7 @@ fn limits(merged: &Merged<'_>, findings: &mut Vec<Finding>) {
         );
     }
 }
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

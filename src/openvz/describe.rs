@@ -1,8 +1,9 @@
 //! One container in full: its configuration, where its tree is, what it uses, what may stand in the way.
 
+use super::actions::{self, SCRIPT_LIMIT, Script};
 use super::grammar::shown;
 use super::node::{Config, LOOK, Node};
-use super::parse::global_path;
+use super::parse::path_in;
 use super::vzlist;
 use super::{ParseContext, parse};
 use crate::error::{Doing, Error, Result};
@@ -34,9 +35,6 @@ for a in start stop premount mount umount postumount; do
 done
 exit 0"#;
 
-/// Scripts are read to name the bind mounts in them.
-const SCRIPT_LIMIT: u64 = 256 << 10;
-
 #[derive(Default)]
 struct Found {
     private: bool,
@@ -58,7 +56,7 @@ impl Node {
         let config = self.config(ctid)?;
         let (node_cpus, file, approximate) = (Some(self.cpus()), config.path.clone(), approximate.to_vec());
         let context = ParseContext { node_cpus, file, approximate };
-        let mut ve = parse(ctid, Some(self.global_config()), &config.bytes, &context);
+        let mut ve = parse(ctid, Some(self.global_config()), &config.bytes, &context)?;
         let status = self.status(ctid)?;
         let configured = area(ve.private.as_deref(), "private", ctid)?;
         let root = area(ve.root.as_deref(), "root", ctid)?;
@@ -90,6 +88,10 @@ impl Node {
         self.device_numbers(&mut ve)?;
         let action_scripts = self.action_scripts(&found.scripts)?;
         global_scripts(&found.global_scripts, &mut ve);
+        let area = actions::Container { ctid: ctid.as_str(), root: &root, private: &configured };
+        for script in found.scripts.iter().chain(&found.global_scripts) {
+            ve.findings.extend(self.proposals(script, &area));
+        }
         let (node_nameservers, node_searchdomains) = self.resolver()?;
         let Config { path, bytes } = config;
         Ok(SourceContainer {
@@ -112,7 +114,7 @@ impl Node {
     }
 
     fn look_around(&self, ctid: &Ctid, private: &Path, root: &Path) -> Result<Found> {
-        let dump = global_path(self.global_config(), "DUMPDIR", ctid).unwrap_or_else(|| "/vz/dump".into());
+        let dump = path_in(self.global_config(), "DUMPDIR", ctid).unwrap_or_else(|| "/vz/dump".into());
         let conf = self.conf_dir();
         let command = Command::read("sh").args(["-c", LOOK_AROUND, "sh"]).arg(private).arg(root).arg(&dump).arg(conf);
         let text = self.host().run_ok(&command.arg(ctid.as_str()).timeout(LOOK))?.text();
@@ -239,6 +241,16 @@ impl Node {
             }
         }
         Ok(out)
+    }
+
+    /// What a script would be under LXC; one that cannot be read, or has no end, says nothing here.
+    fn proposals(&self, path: &Path, area: &actions::Container<'_>) -> Vec<Finding> {
+        let text = self.host().read_file(path, SCRIPT_LIMIT).ok().flatten();
+        let name = path_text(path);
+        // `101.mount`, or `scripts/mount` in a private area of Virtuozzo.
+        let file = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
+        let action = file.rsplit('.').next().unwrap_or_default();
+        text.map_or_else(Vec::new, |text| actions::proposals(&Script { name: &name, action, text: &text }, area))
     }
 
     /// The node's name servers and search domains, for `inherit`.

@@ -7,30 +7,45 @@
 //! | `number` | numbers with units, pairs `BARRIER:LIMIT` |
 //! | `values` | lists: addresses, interfaces, devices, capabilities, features |
 //! | `params` | the table: every parameter, its kind, what a second line does, what becomes of it |
+//! | `netif`, `virtuozzo` | interfaces; disks and bind mounts of Virtuozzo |
 //! | `reading` | one file read by that table |
 //! | `parse` | two files merged, turned into a [`crate::model::ve::VeConfig`], every key answered |
+//! | `merged` | the limits that both files give together |
+//! | `answer`, `departure`, `features` | what became of each key, and why |
+//! | `script`, `actions`, `beside` | action scripts: their commands, what they would be under LXC, those beside a file |
 //! | `node` | the node itself: opening it, its containers' states, resolving names |
 //! | `vzlist` | its inventory |
 //! | `vzctl` | status lines and exit codes of vzctl |
 //! | `describe` | one container, in full |
 //! | `fence` | stop, start, and keeping the source from starting again |
 
+mod actions;
 mod answer;
+mod beside;
+mod departure;
 mod describe;
 #[cfg(test)]
 mod fake;
+mod features;
 mod fence;
 mod grammar;
+mod merged;
+mod netif;
 mod node;
 mod number;
+#[cfg(test)]
+mod parameters_tests;
 mod params;
 mod parse;
 mod reading;
+mod script;
 mod shell;
 mod values;
+mod virtuozzo;
 mod vzctl;
 mod vzlist;
 
+pub use beside::scripts_beside;
 pub use fence::Fenced;
 pub use node::Node;
-pub use parse::{ParseContext, parse};
+pub use parse::{ParseContext, ctid_of, parse};

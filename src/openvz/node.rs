@@ -166,7 +166,7 @@ impl Node {
         let Some(ctid) = ctid_of(&target) else { return Ok(None) };
         let Some(bytes) = self.read_config(&ctid)? else { return Ok(None) };
         let context = super::ParseContext::default();
-        let said = super::parse(&ctid, None, &bytes, &context).name;
+        let said = super::parse(&ctid, None, &bytes, &context)?.name;
         Ok(if said.as_deref() == Some(name) { Some(ctid) } else { None })
     }
 

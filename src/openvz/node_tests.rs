@@ -179,7 +179,7 @@ fn a_running_simfs_container_is_described() {
         ]
     );
     let ids: Vec<&str> = ct.ve.findings.iter().map(|f| f.id.as_str()).collect();
-    assert_eq!(ids, ["ve-devnode-missing", "ve-global-action-script"]);
+    assert_eq!(ids, ["ve-devnode-missing", "ve-global-action-script", "ve-action-mount"]);
     assert_eq!(ct.node_nameservers, ["10.0.0.53", "::1"]);
     assert_eq!(ct.node_searchdomains, ["a.example", "b.example"]);
     assert_eq!(ct.config_text, OWN);

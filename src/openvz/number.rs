@@ -99,6 +99,28 @@ fn sign(text: &str) -> (bool, &str) {
     }
 }
 
+/// Returns the place of the first character that no number goes on with; 0 when the number is whole, and only its amount
+/// is refused.
+pub(super) fn fault(text: &[u8]) -> usize {
+    let skip = |from: usize, belongs: fn(&u8) -> bool| {
+        text[from..].iter().position(|b| !belongs(b)).map_or(text.len(), |n| from + n)
+    };
+    let digits = |from| skip(from, u8::is_ascii_digit);
+    let blanks = skip(0, |b| matches!(b, b' ' | 0x09..=0x0d));
+    let mut at = digits(blanks + usize::from(matches!(text.get(blanks), Some(b'-' | b'+'))));
+    if text.get(at) == Some(&b'.') {
+        at = digits(at + 1);
+    }
+    if at < text.len() { at } else { 0 }
+}
+
+/// Returns the place of what is wrong in `BARRIER[:LIMIT]`.
+pub(super) fn pair_fault(text: &[u8], unit: Unit) -> usize {
+    let Some(colon) = text.iter().position(|b| *b == b':') else { return fault(text) };
+    let (barrier, limit) = (&text[..colon], &text[colon + 1..]);
+    if quantity(&String::from_utf8_lossy(barrier), unit).is_none() { fault(barrier) } else { colon + 1 + fault(limit) }
+}
+
 /// Reads an unsigned long: `unlimited`, or digits; an empty text is 0.
 pub(super) fn ulong(text: &str) -> Option<u64> {
     quantity(text, Unit::Items).filter(|_| !text.contains('.'))
@@ -167,6 +189,25 @@ mod tests {
         }
         assert_eq!(quantity("10K", Unit::Items), None);
         assert_eq!(quantity("unlimited", Unit::Kib), None);
+    }
+
+    #[test]
+    fn the_fault_is_found() {
+        for (text, unit, at) in [
+            ("10K", Unit::Items, 2),
+            ("0x10", Unit::Pages, 1),
+            ("1e3", Unit::Pages, 1),
+            ("1:2x", Unit::Pages, 3),
+            ("1z:2", Unit::Pages, 1),
+            ("unlimited", Unit::Kib, 0),
+            ("1G:unlimited", Unit::Kib, 3),
+            (" -1.5X", Unit::Pages, 5),
+            ("99999999999999999999", Unit::Pages, 0),
+            ("", Unit::Items, 0),
+            ("-", Unit::Items, 0),
+        ] {
+            assert_eq!(pair_fault(text.as_bytes(), unit), at, "{text}");
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 use super::number::Unit;
 use crate::model::ve::Outcome;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// How a value is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub(super) enum Kind {
     Int(u64, u64),
     /// `BARRIER:LIMIT`.
     Pair(Unit),
+    /// A fraction.
+    Float,
     /// CPULIMIT.
     CpuLimit,
     /// CPUMASK, NODEMASK.
@@ -36,6 +40,16 @@ pub(super) enum Kind {
     Words,
     /// NETIF.
     Netif,
+    /// NETDEV.
+    NetDevices,
+    /// NETFILTER.
+    Netfilter,
+    /// PCI.
+    PciDevices,
+    /// DISK.
+    Disks,
+    /// MEMINFO.
+    Meminfo,
     /// DEVICES.
     Devices,
     /// DEVNODES.
@@ -83,11 +97,18 @@ pub(super) struct Param {
 /// Finds a parameter by name or alias; names are case-sensitive.
 pub(super) fn find(name: &[u8]) -> Option<&'static Param> {
     let name = std::str::from_utf8(name).ok().filter(|n| !n.is_empty())?;
-    PARAMS.iter().find(|p| p.name == name || p.alias == name).or_else(|| {
+    BY_NAME.get(name).copied().or_else(|| {
         // Families of names that only Virtuozzo has.
-        FAMILIES.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, param)| param)
+        let plain = |rest: &str| rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        FAMILIES.iter().find(|(prefix, _)| name.strip_prefix(prefix).is_some_and(plain)).map(|(_, param)| param)
     })
 }
+
+/// Every row by its names: a file may hold very many lines.
+static BY_NAME: LazyLock<HashMap<&str, &Param>> = LazyLock::new(|| {
+    let names = PARAMS.iter().flat_map(|p| [(p.name, p), (p.alias, p)]);
+    names.filter(|(name, _)| !name.is_empty()).collect()
+});
 
 const fn row(name: &'static str, kind: Kind, repeat: Repeat, fate: Fate) -> Param {
     Param { name, alias: "", kind, repeat, fate }
@@ -121,17 +142,22 @@ const NO_COUNTER: &str = "a beancounter of the OpenVZ kernel; Linux has no limit
 const NO_SOCKET: &str = "a limit on socket buffers of the OpenVZ kernel; Linux accounts them to the memory limit";
 const TOOLING: &str = "for OpenVZ's own tools; means nothing after the migration";
 const MODULES: &str =
-    "the container's rules need their kernel modules loaded on the target; LXC has no list of its own for them";
-const IO_DEVICE: &str =
-    "LXC wants the number of the volume's device, which changes; set io.max or blkio.throttle after the start";
-const TRAFFIC: &str = "traffic shaping of Virtuozzo; LXC has no equivalent";
+    "rules of a firewall in the container need these modules loaded on the target, which a container cannot do itself";
+const HOST_MODULES: &str = "modules of the target (/etc/modules-load.d)";
+const IO_DEVICE: &str = "LXC wants the number of the volume's device, which changes, so that a hook sets it at each start \
+                         (LXC 3.0 and later)";
+const TRAFFIC: &str =
+    "traffic shaping of Virtuozzo; LXC has no equivalent: tc on the host's end of the interface can do it";
 const VIRTUOZZO: &str = "for Virtuozzo's own tools; means nothing after the migration";
+const USER_SPACE: &str =
+    "the user name space of vzctl on a kernel without OpenVZ; --unprivileged gives the container one here";
+const MEMORY: &str = "memory limit (lxc.cgroup2.memory.max, lxc.cgroup.memory.limit_in_bytes)";
 const ANY: u64 = super::number::UNLIMITED;
 const INT: u64 = super::number::UNLIMITED_32;
 
 use Kind::{
-    Addresses, Capability, CpuLimit, CpuMask, DeviceNodes, Devices, Features, Flag, Int, IoLimit, Layout, Name, Netif,
-    Number, Opaque, Pair, Path, Text, Words,
+    Addresses, Capability, CpuLimit, CpuMask, DeviceNodes, Devices, Disks, Features, Flag, Float, Int, IoLimit, Layout,
+    Meminfo, Name, NetDevices, Netfilter, Netif, Number, Opaque, Pair, Path, PciDevices, Text, Words,
 };
 use Repeat::{First, Join, Last};
 
@@ -139,13 +165,13 @@ use Repeat::{First, Join, Last};
 #[rustfmt::skip]
 pub(super) const PARAMS: &[Param] = &[
     // Memory and beancounters.
-    ubc("PHYSPAGES", Unit::Pages, same("memory limit (lxc.cgroup2.memory.max, lxc.cgroup.memory.limit_in_bytes)", "the limit, times 4096")),
+    ubc("PHYSPAGES", Unit::Pages, same(MEMORY, "the limit, times 4096")),
     ubc("SWAPPAGES", Unit::Pages, same("swap limit (lxc.cgroup2.memory.swap.max, lxc.cgroup.memory.memsw.limit_in_bytes)", "the limit, times 4096")),
-    ubc("PRIVVMPAGES", Unit::Pages, gone("a limit on address space, which control groups do not have")),
-    ubc("VMGUARPAGES", Unit::Pages, gone("a guarantee for address space; control groups guarantee resident memory only")),
+    ubc("PRIVVMPAGES", Unit::Pages, gone("a limit on address space, which control groups do not have; --approximate PRIVVMPAGES makes a memory limit of it where PHYSPAGES gives none")),
+    ubc("VMGUARPAGES", Unit::Pages, gone("a guarantee for address space; control groups protect resident memory only; --approximate VMGUARPAGES makes such a protection of it")),
     ubc("OOMGUARPAGES", Unit::Pages, gone("a guarantee against the OOM killer; memory.min would reserve far more")),
-    ubc("LOCKEDPAGES", Unit::Pages, gone("a limit for the whole container; Linux has it per process only")),
-    ubc("SHMPAGES", Unit::Pages, gone("kernel.shmall cannot be set where /proc/sys is read-only, and starting would fail")),
+    ubc("LOCKEDPAGES", Unit::Pages, gone("a limit for the whole container; Linux has it per process only; --approximate LOCKEDPAGES sets it for each process")),
+    ubc("SHMPAGES", Unit::Pages, gone("kernel.shmall of the container stays at its default; --approximate SHMPAGES sets it from a hook at each start")),
     ubc("KMEMSIZE", Unit::Bytes, gone("kernel memory counts into the memory limit; a limit of its own was removed from Linux")),
     Param { alias: "DCACHE", ..ubc("DCACHESIZE", Unit::Bytes, gone(NO_COUNTER)) },
     ubc("TCPSNDBUF", Unit::Bytes, gone(NO_SOCKET)),
@@ -153,34 +179,34 @@ pub(super) const PARAMS: &[Param] = &[
     ubc("OTHERSOCKBUF", Unit::Bytes, gone(NO_SOCKET)),
     ubc("DGRAMRCVBUF", Unit::Bytes, gone(NO_SOCKET)),
     ubc("NUMPROC", Unit::Items, same("process limit (lxc.cgroup2.pids.max, lxc.cgroup.pids.max)", "both count threads")),
-    ubc("NUMPTY", Unit::Items, gone("the pty limit of LXC is documented as not implemented")),
-    ubc("NUMFILE", Unit::Items, gone(NO_COUNTER)),
+    ubc("NUMPTY", Unit::Items, near("pseudo terminals (lxc.pty.max)", "the limit; LXC adds its consoles to the number")),
+    ubc("NUMFILE", Unit::Items, gone("a limit on open files of the whole container; Linux has it per process only; --approximate NUMFILE sets it for each process")),
     ubc("NUMFLOCK", Unit::Items, gone(NO_COUNTER)),
     ubc("NUMSIGINFO", Unit::Items, gone(NO_COUNTER)),
     ubc("NUMTCPSOCK", Unit::Items, gone(NO_COUNTER)),
     ubc("NUMOTHERSOCK", Unit::Items, gone(NO_COUNTER)),
     Param { alias: "IPTENTRIES", ..ubc("NUMIPTENT", Unit::Items, gone(NO_COUNTER)) },
     ubc("AVNUMPROC", Unit::Items, gone(NO_COUNTER)),
-    row("VM_OVERCOMMIT", Opaque, First, gone("overcommit is a setting of the whole host under Linux")),
-    row("MEMINFO", Opaque, Last, gone("what /proc/meminfo shows comes from lxcfs and the memory limit")),
+    row("VM_OVERCOMMIT", Float, First, gone("overcommit is a setting of the whole host under Linux (vm.overcommit_memory)")),
+    row("MEMINFO", Meminfo, Last, gone("what /proc/meminfo shows comes from lxcfs and the memory limit")),
     // CPU.
     row("CPUUNITS", Number(8, 500_000), First, near("CPU weight (lxc.cgroup2.cpu.weight, lxc.cgroup.cpu.shares)", "the scales differ; relations between containers stay")),
-    row("CPUUWEIGHT", Number(0, ANY), First, gone("vzctl's misspelt weight; CPUUNITS decides")),
+    row("CPUUWEIGHT", Number(0, ANY), First, near("CPU weight (lxc.cgroup2.cpu.weight, lxc.cgroup.cpu.shares)", "vzctl's misspelt weight: shares of version 1, where CPUUNITS says nothing")),
     row("CPULIMIT", CpuLimit, First, same("CPU quota (lxc.cgroup2.cpu.max, lxc.cgroup.cpu.cfs_quota_us)", "percent of one CPU")),
     row("CPUS", Number(0, ANY), First, near("CPU quota (lxc.cgroup2.cpu.max, lxc.cgroup.cpu.cfs_quota_us)", "LXC cannot offer fewer CPUs without pinning; a quota of as many CPUs is what vzctl sets")),
-    row("CPUMASK", CpuMask, First, near("CPU set (lxc.cgroup2.cpuset.cpus, lxc.cgroup.cpuset.cpus)", "the numbers are those of the source's CPUs; check them against the target")),
-    row("NODEMASK", CpuMask, First, gone("the numbers are those of the source's NUMA nodes; set lxc.cgroup2.cpuset.mems by hand if it matters")),
+    row("CPUMASK", CpuMask, First, near("CPU set (lxc.cgroup2.cpuset.cpus, lxc.cgroup.cpuset.cpus)", "the numbers are those of the source's CPUs; left out where the target has fewer")),
+    row("NODEMASK", CpuMask, First, near("NUMA nodes (lxc.cgroup2.cpuset.mems, lxc.cgroup.cpuset.mems)", "the numbers are those of the source's nodes; left out where the target has fewer")),
     // Disk and its speed.
-    row("IOPRIO", Int(0, 7), Last, gone("most kernels have no file for I/O weights, and writing to a missing one stops the start")),
-    row("IOLIMIT", IoLimit, Last, gone(IO_DEVICE)),
-    row("IOPSLIMIT", Int(0, INT), Last, gone(IO_DEVICE)),
+    row("IOPRIO", Int(0, 7), Last, near("start hook: io.weight / blkio.weight", "the kernel has a file for it only with some I/O schedulers, so that a hook sets it at each start (LXC 3.0 and later)")),
+    row("IOLIMIT", IoLimit, Last, near("start hook: io.max / blkio.throttle", IO_DEVICE)),
+    row("IOPSLIMIT", Int(0, INT), Last, near("start hook: io.max / blkio.throttle", IO_DEVICE)),
     row("DISKSPACE", Pair(Unit::Kib), First, same("size of the volume", "the hard limit, times 1024")),
     row("DISKINODES", Pair(Unit::Inodes), First, same("inodes of the volume", "the hard limit, as the least that mkfs makes")),
     row("QUOTATIME", Number(0, ANY), First, gone("grace time of vzquota; a volume has a size instead")),
     row("DISK_QUOTA", Flag, First, gone("switches vzquota; a volume has a size instead")),
-    row("QUOTAUGIDLIMIT", Number(0, ANY), First, needed("quotas for users and groups in the container are kept by vzquota outside its tree")),
+    row("QUOTAUGIDLIMIT", Number(0, ANY), First, needed("quotas of users and groups in the container are kept by vzquota outside its tree, and the copy does not have them")),
     row("VE_LAYOUT", Layout, Last, same("the way the tree is copied", "simfs from the private area, ploop from the mount point")),
-    row("MOUNT_OPTS", Text, First, gone("options for mounting the ploop image; the volume has its own")),
+    row("MOUNT_OPTS", Text, First, gone("options for mounting the ploop image; the volume is mounted with its own (lxc.rootfs.options)")),
     row("VE_ROOT", Path, First, same("where the tree is read from", "mount point on the source")),
     row("VE_PRIVATE", Path, First, same("where the tree is read from", "private area on the source")),
     row("TEMPLATE", Text, First, gone(TOOLING)),
@@ -189,31 +215,31 @@ pub(super) const PARAMS: &[Param] = &[
     row("ORIGIN_SAMPLE", Text, First, gone(TOOLING)),
     row("CONFIGFILE", Text, First, gone(TOOLING)),
     // Network.
-    row("IP_ADDRESS", Addresses, Join, same("lxc.net.N, the guest's network files", "addresses of venet0 move to an interface on a bridge")),
+    row("IP_ADDRESS", Addresses, Join, same("lxc.net.N, the guest's network files", "addresses of venet0 move to an interface of type veth, on a bridge or routed")),
     row("HOSTNAME", Text, First, same("lxc.uts.name, the guest's files", "the host name")),
     row("NAMESERVER", Words, Join, same("the guest's resolver files", "name servers")),
     row("SEARCHDOMAIN", Words, Join, same("the guest's resolver files", "search domains")),
     row("NETIF", Netif, First, same("lxc.net.N", "interfaces of type veth; their addresses are in the guest's own files")),
-    row("NETDEV", Words, Join, needed("network devices of the source node are moved into the container; the target needs devices of its own (lxc.net.N.type = phys)")),
+    row("NETDEV", NetDevices, Join, needed("network devices of the source node are moved into the container; the target needs devices of its own; --approximate NETDEV moves those of the same names (lxc.net.N.type = phys)")),
     row("IPV6", Flag, First, gone("means something in vz.conf only")),
-    row("NETFILTER", Text, Last, gone(MODULES)),
-    row("IPTABLES", Opaque, Join, gone(MODULES)),
+    row("NETFILTER", Netfilter, Last, near(HOST_MODULES, MODULES)),
+    row("IPTABLES", Words, Join, near(HOST_MODULES, MODULES)),
     // Devices, capabilities, features.
     row("DEVICES", Devices, Join, same("lxc.cgroup2.devices.allow, lxc.cgroup.devices.allow", "access by device number")),
     row("DEVNODES", DeviceNodes, Join, near("lxc.cgroup2.devices.allow, lxc.mount.entry", "the numbers are those of the source's /dev")),
-    row("PCI", Words, Join, needed("a PCI device of the source node is moved into the container")),
+    row("PCI", PciDevices, Join, needed("a PCI device of the source node is moved into the container")),
     row("CAPABILITY", Capability, Join, same("lxc.cap.drop", "what is off is dropped; what is on must not be")),
     row("FEATURES", Features, Join, near("devices, mounts and modules of the target", "each feature has an answer of its own under LXC")),
     // Life.
-    row("ONBOOT", Flag, First, near("the cluster's resource", "lxc.start.auto stays 0: without a cluster, set it after the migration")),
-    row("BOOTORDER", Number(0, ANY), First, gone("nothing starts by itself; lxc.start.order counts the other way round: low starts early")),
+    row("ONBOOT", Flag, First, near("lxc.start.auto, or the cluster's resource", "it stays 0 until the move is accepted, and in a cluster for good: there the cluster starts it")),
+    row("BOOTORDER", Number(0, ANY), First, near("lxc.start.order", "turned round: OpenVZ starts high numbers first, LXC low ones")),
     row("STOP_TIMEOUT", Int(0, INT), First, same("stop timeout of the migration and of the cluster's resource", "seconds")),
-    row("DISABLED", Flag, First, near("autostart stays off", "LXC cannot forbid a start")),
+    row("DISABLED", Flag, First, near("lxc.start.auto = 0, or the cluster's resource", "LXC cannot forbid a start; nothing starts it by itself")),
     row("NAME", Name, First, same("name of the target", "lxc-NAME")),
-    row("DESCRIPTION", Text, First, gone("a remark for people; it stays in the source's configuration")),
-    row("LOCAL_UID", Number(0, ANY), First, gone("the user name space of vzctl on a kernel without OpenVZ")),
-    row("LOCAL_GID", Number(0, ANY), First, gone("the user name space of vzctl on a kernel without OpenVZ")),
-    row("VEID", Opaque, Last, gone("the CTID, which the file's name says")),
+    row("DESCRIPTION", Text, First, same("comment in the configuration", "a remark for people")),
+    row("LOCAL_UID", Number(0, ANY), First, gone(USER_SPACE)),
+    row("LOCAL_GID", Number(0, ANY), First, gone(USER_SPACE)),
+    row("VEID", Opaque, Last, gone("the CTID, which the file's name says as well")),
     row("LOCKDIR", Text, First, gone(TOOLING)),
     row("DUMPDIR", Text, First, gone(TOOLING)),
     // Names that vzctl 4.11 knows and ignores (config.c:163-176).
@@ -223,16 +249,16 @@ pub(super) const PARAMS: &[Param] = &[
     opaque("NEIGHBOUR_DEVS", TOOLING),
     opaque("ERROR_ON_ARPFAIL", TOOLING),
     opaque("VZWDOG", TOOLING),
-    opaque("IPTABLES_MODULES", MODULES),
-    opaque("IP6TABLES", MODULES),
+    row("IPTABLES_MODULES", Words, Join, near(HOST_MODULES, MODULES)),
+    row("IP6TABLES", Words, Join, near(HOST_MODULES, MODULES)),
     opaque("CONFIG_CUSTOMIZED", TOOLING),
     opaque("VE_STOP_MODE", TOOLING),
     opaque("SKIP_SYSCTL_SETUP", TOOLING),
     opaque("SKIP_ARPDETECT", TOOLING),
     opaque("VE_PARALLEL", TOOLING),
     // Virtuozzo only.
-    row("DISK", Opaque, Join, needed("disks of Virtuozzo beside the root disk; their data is not in the container's tree")),
-    row("BINDMOUNT", Opaque, Join, needed("directories of the source node are mounted into the container; their data is not in its tree")),
+    row("DISK", Disks, Join, needed("disks of Virtuozzo beside the root disk; their data is not in the container's tree")),
+    row("BINDMOUNT", Words, Join, needed("directories of the source node are mounted into the container; their data is not in its tree")),
     opaque("UUID", VIRTUOZZO),
     opaque("TECHNOLOGIES", VIRTUOZZO),
     opaque("RATE", TRAFFIC),
@@ -245,12 +271,34 @@ pub(super) const PARAMS: &[Param] = &[
     opaque("NUMNETIF", VIRTUOZZO),
     opaque("VE_TYPE", VIRTUOZZO),
     opaque("DISTRIBUTION", VIRTUOZZO),
-    opaque("CPULIMIT_MHZ", "a limit in MHz; set CPULIMIT on the source, or a quota on the target"),
+    opaque("CPULIMIT_MHZ", "a limit in MHz, which depends on the source's CPUs; set lxc.cgroup2.cpu.max (or cpu.cfs_quota_us) on the target, or CPULIMIT on the source before the move"),
     opaque("CPUWEIGHT", "unknown to vzctl 4 and superseded by CPUUNITS"),
 ];
 
+/// What the opt-in approximations make of a parameter: its name, where it goes, why that is not the same.
+pub(super) const APPROXIMATE: &[(&str, &str, &str)] = &[
+    ("PRIVVMPAGES", MEMORY, "the limit, times 4096; it counted address space, of which programs use a part only"),
+    (
+        "VMGUARPAGES",
+        "memory protection (lxc.cgroup2.memory.low)",
+        "the barrier, times 4096; control groups version 2 only",
+    ),
+    (
+        "LOCKEDPAGES",
+        "locked memory (lxc.prlimit.memlock)",
+        "the limit, times 4096, for each process instead of all together",
+    ),
+    ("SHMPAGES", "start hook: kernel.shmall", "the limit in pages, for shared memory of System V"),
+    ("NUMFILE", "open files (lxc.prlimit.nofile)", "the limit, for each process instead of all together"),
+    (
+        "NETDEV",
+        "lxc.net.N.type = phys",
+        "devices of the target with these names; while the container runs the host does not have them",
+    ),
+];
+
 /// Names of Virtuozzo by their beginning.
-const FAMILIES: &[(&str, Param)] = &[
+pub(super) const FAMILIES: &[(&str, Param)] = &[
     ("MEMGUARANTEE", opaque("MEMGUARANTEE*", "a guarantee of Virtuozzo; nothing is reserved on the target")),
     ("SLM", opaque("SLM*", "service level management of Virtuozzo 4; no longer in force on later kernels")),
     ("HA_", opaque("HA_*", "high availability of Virtuozzo storage; on the target the cluster does that")),
@@ -292,8 +340,19 @@ mod tests {
     }
 
     #[test]
+    fn the_approximations_are_those_of_the_contract() {
+        let names: Vec<&str> = APPROXIMATE.iter().map(|(name, ..)| *name).collect();
+        assert_eq!(names, crate::model::limits::APPROXIMATIONS);
+        for name in names {
+            let why = find(name.as_bytes()).unwrap().fate.why;
+            assert!(why.rsplit("; ").next().unwrap().starts_with(&format!("--approximate {name} ")), "{name}: {why}");
+        }
+    }
+
+    #[test]
     fn names_are_case_sensitive_and_families_are_found() {
         assert!(find(b"hostname").is_none() && find(b"HOSTNAME ").is_none() && find(b"").is_none());
         assert_eq!(find(b"SLMMEMORYLIMIT").map(|p| p.name), Some("SLM*"));
+        assert!(find(b"SLM\x0bNETIF").is_none() && find(b"HA_ENABLE ").is_none());
     }
 }

@@ -1,20 +1,19 @@
 //! Two files become one [`VeConfig`]: the global one and the container's own, merged by vzctl's rules (vzctl 4.11
 //! src/vzctl.c:280-360, src/lib/config.c:3173-3245), every key of the container's file answered.
 
-use super::answer::{self, Merged};
-use super::grammar::{Dialect, shown};
-use super::number::{self, CpuLimit};
+use super::answer;
+use super::grammar::{self, Dialect, Line, shown};
+use super::merged::{Merged, flag, number};
 use super::reading::{self, Reading, Value, Values, text};
 use super::values::{Mask, OPENVZ_CAPABILITIES, effective_devices, is_host_name};
+use crate::error::Result;
 use crate::model::ctid::Ctid;
 use crate::model::finding::Severity;
-use crate::model::limits::Limits;
-use crate::model::size::{KIB, PAGE};
 use crate::model::ve::{Capabilities, DeviceRule, Resolver, VeConfig};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What the parser cannot know from the files.
 #[derive(Debug, Clone, Default)]
@@ -27,14 +26,18 @@ pub struct ParseContext {
     pub approximate: Vec<String>,
 }
 
-/// Parses a container's own configuration over the node's global one.
+/// Parses a container's own configuration over the node's global one, both in the dialect of the container's own: that of
+/// Virtuozzo 7 when its CTID is a UUID, when the file is a `ve.conf`, or when it names a UUID itself.
 ///
-/// Never fails for what the files hold: what vzctl would reject, what bash reads otherwise and what has no equivalent
-/// becomes a finding, and every key of the container's own file an answer.
-pub fn parse(ctid: &Ctid, global: Option<&[u8]>, own: &[u8], context: &ParseContext) -> VeConfig {
-    let dialect = dialect(ctid);
+/// Fails with line and column for what is no text at all: a NUL byte, a line longer than 1 MiB, a file larger than 4 MiB.
+/// Anything else that vzctl would reject, that bash reads otherwise or that has no equivalent becomes a finding, and every
+/// key of the container's own file an answer.
+pub fn parse(ctid: &Ctid, global: Option<&[u8]>, own: &[u8], context: &ParseContext) -> Result<VeConfig> {
     let label = shown(context.file.as_os_str().as_bytes());
     let label = if label.is_empty() { format!("{ctid}.conf") } else { label };
+    grammar::check(own, &label)?;
+    grammar::check(global.unwrap_or_default(), "vz.conf")?;
+    let dialect = if is_virtuozzo(&context.file, own) { Dialect::Virtuozzo } else { dialect(ctid) };
     let global = reading::read(global.unwrap_or_default(), "vz.conf", Severity::Info, dialect);
     let own = reading::read(own, &label, Severity::Warning, dialect);
     let layout = text(&own.values, "VE_LAYOUT").map(|l| l.split(':').next().unwrap_or_default().to_owned());
@@ -42,14 +45,16 @@ pub fn parse(ctid: &Ctid, global: Option<&[u8]>, own: &[u8], context: &ParseCont
 
     let mut findings = own.findings;
     findings.extend(global.findings);
-    let merged = Merged { values: &values, layout: layout.as_deref(), node_cpus: context.node_cpus };
+    let (layout_word, approximate) = (layout.clone(), context.approximate.as_slice());
+    let merged =
+        Merged { ctid, values: &values, layout: layout_word.as_deref(), node_cpus: context.node_cpus, approximate };
     let keys = own.seen.iter().map(|seen| answer::answer(seen, &merged)).collect();
     answer::report(&own.seen, &merged, &label, &mut findings);
 
     let Mask { on, other: off } = mask(&values, "CAPABILITY");
     let of_linux = |name: &&String| !OPENVZ_CAPABILITIES.contains(&name.as_str());
-    VeConfig {
-        limits: limits(&merged),
+    Ok(VeConfig {
+        limits: merged.limits(),
         venet: if let Some(Value::Addresses(list)) = values.get("IP_ADDRESS") { list.clone() } else { Vec::new() },
         veth: if let Some(Value::Interfaces(all)) = values.get("NETIF") { all.list.clone() } else { Vec::new() },
         hostname: text(&values, "HOSTNAME").filter(|name| is_host_name(name)),
@@ -72,11 +77,11 @@ pub fn parse(ctid: &Ctid, global: Option<&[u8]>, own: &[u8], context: &ParseCont
         },
         features: features(&mask(&values, "FEATURES")),
         devices: devices(&values),
-        net_devices: Vec::new(),
+        net_devices: merged.net_devices().unwrap_or_default().to_vec(),
         quota_ugid_limit: number(&values, "QUOTAUGIDLIMIT"),
         keys,
         findings,
-    }
+    })
 }
 
 /// A UUID is a container of Virtuozzo, whose parser is another one.
@@ -84,9 +89,55 @@ fn dialect(ctid: &Ctid) -> Dialect {
     if ctid.number().is_some() { Dialect::Vzctl } else { Dialect::Virtuozzo }
 }
 
+/// Tells whether a file is one of Virtuozzo 7: it is called `ve.conf`, as in a private area there, or names a UUID.
+fn is_virtuozzo(file: &Path, own: &[u8]) -> bool {
+    file.file_name().is_some_and(|name| name == "ve.conf") || named_inside(own).is_some_and(|c| c.number().is_none())
+}
+
+/// Returns the CTID that a file names itself: the last `UUID=`, else the last `VEID=`.
+fn named_inside(own: &[u8]) -> Option<Ctid> {
+    let mut found = [None, None];
+    for line in grammar::lines(own) {
+        // Both dialects read these lines alike, but for a comment behind the value.
+        let Line::Assignment { name, value, .. } = grammar::read_line(line.bytes, Dialect::Virtuozzo) else { continue };
+        let slot = match name.as_slice() {
+            b"UUID" => 0,
+            b"VEID" => 1,
+            _ => continue,
+        };
+        let ctid = std::str::from_utf8(&value).ok().and_then(|text| Ctid::parse(text.trim()).ok());
+        found[slot] = ctid.or(found[slot].take());
+    }
+    let [uuid, veid] = found;
+    uuid.or(veid)
+}
+
+/// How much of a file is searched for its CTID: it may turn out to be no text at all.
+const LOOK_INSIDE: usize = 1 << 20;
+
+/// Finds out which container a configuration file belongs to, without a node.
+///
+/// The name of the file says it (`101.conf`, `UUID.conf`, with whatever stands behind); a `ve.conf` of Virtuozzo 7 says it
+/// inside (UUID=, VEID=) or lies in a directory of that name; any other file (a sample, a copy) says it inside, or stands
+/// for container 1.
+pub fn ctid_of(file: &Path, own: &[u8]) -> Ctid {
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = name.split('.').next().unwrap_or_default();
+    if let Ok(ctid) = Ctid::parse(stem) {
+        return ctid;
+    }
+    let inside = || named_inside(&own[..own.len().min(LOOK_INSIDE)]);
+    let beside = || {
+        let whole = std::path::absolute(file).ok()?;
+        Ctid::parse(whole.parent()?.file_name()?.to_str()?).ok()
+    };
+    let found = if name == "ve.conf" { inside().or_else(beside) } else { inside() };
+    found.unwrap_or_else(Ctid::first)
+}
+
 /// Reads one text parameter of a single file, `$VEID` replaced, nothing merged.
-pub(super) fn global_path(global: &[u8], name: &str, ctid: &Ctid) -> Option<PathBuf> {
-    path(&reading::read(global, "vz.conf", Severity::Info, dialect(ctid)).values, name, ctid)
+pub(super) fn path_in(file: &[u8], name: &str, ctid: &Ctid) -> Option<PathBuf> {
+    path(&reading::read(file, "", Severity::Info, dialect(ctid)).values, name, ctid)
 }
 
 /// Reads ONBOOT and DISABLED of the container's own file, nothing merged.
@@ -130,84 +181,6 @@ fn is_empty_list(value: &Value) -> bool {
         Value::Interfaces(all) => all.list.is_empty(),
         _ => false,
     }
-}
-
-fn limits(merged: &Merged<'_>) -> Limits {
-    let values = merged.values;
-    let memory = merged.limit("PHYSPAGES").value().and_then(|n| n.checked_mul(PAGE));
-    let swap = if merged.is_vswap() { merged.limit("SWAPPAGES").value() } else { None };
-    let positive = |name| number(values, name).filter(|n| *n > 0 && !number::is_unlimited(*n));
-    let ploop = merged.layout == Some("ploop");
-    Limits {
-        memory_bytes: memory,
-        swap_bytes: swap.and_then(|n| n.checked_mul(PAGE)),
-        pids: merged.limit("NUMPROC").value(),
-        cpu_quota_percent: merged.cpu_quota(),
-        cpu_units: number(values, "CPUUNITS"),
-        cpus: positive("CPUS"),
-        node_mask: None,
-        ptys: None,
-        memory_low_bytes: None,
-        memlock_bytes: None,
-        shared_memory_pages: None,
-        open_files: None,
-        cpu_mask: text(values, "CPUMASK").filter(|mask| mask != "all" && mask != "auto"),
-        io_priority: number(values, "IOPRIO"),
-        io_bytes_per_second: positive("IOLIMIT"),
-        iops: positive("IOPSLIMIT"),
-        disk_bytes: merged.limit("DISKSPACE").value().and_then(|n| n.checked_mul(KIB)),
-        disk_inodes: if ploop { None } else { merged.limit("DISKINODES").value() },
-    }
-}
-
-/// What a limit of the configuration is for the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Limit {
-    Unset,
-    Unlimited,
-    Zero,
-    Value(u64),
-}
-
-impl Limit {
-    fn value(self) -> Option<u64> {
-        if let Limit::Value(n) = self { Some(n) } else { None }
-    }
-}
-
-impl Merged<'_> {
-    /// Returns the limit (the second number) of a pair.
-    pub(super) fn limit(&self, name: &str) -> Limit {
-        match self.values.get(name) {
-            Some(Value::Pair(_, 0)) => Limit::Zero,
-            Some(Value::Pair(_, limit)) if number::is_unlimited(*limit) => Limit::Unlimited,
-            Some(Value::Pair(_, limit)) => Limit::Value(*limit),
-            _ => Limit::Unset,
-        }
-    }
-
-    /// Whether PHYSPAGES limits memory, which is what makes SWAPPAGES a limit on swap.
-    pub(super) fn is_vswap(&self) -> bool {
-        matches!(self.limit("PHYSPAGES"), Limit::Value(_))
-    }
-
-    /// Returns CPULIMIT in percent of one CPU.
-    pub(super) fn cpu_quota(&self) -> Option<u64> {
-        let percent = match self.values.get("CPULIMIT") {
-            Some(Value::CpuLimit(CpuLimit::OfOne(n))) => *n,
-            Some(Value::CpuLimit(CpuLimit::OfNode(n))) => n.checked_mul(u64::from(self.node_cpus?))?,
-            _ => return None,
-        };
-        Some(percent).filter(|n| *n > 0 && !number::is_unlimited(*n))
-    }
-}
-
-pub(super) fn number(values: &Values, name: &str) -> Option<u64> {
-    if let Some(Value::Number(n)) = values.get(name) { Some(*n) } else { None }
-}
-
-pub(super) fn flag(values: &Values, name: &str) -> Option<bool> {
-    if let Some(Value::Flag(on)) = values.get(name) { Some(*on) } else { None }
 }
 
 fn mask(values: &Values, name: &str) -> Mask {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::limits::Limits;
 use crate::model::ve::Outcome;
 use std::fmt::Write;
 
@@ -8,7 +9,7 @@ fn config(own: &str) -> VeConfig {
 
 fn over(global: &str, own: &str) -> VeConfig {
     let context = ParseContext { node_cpus: Some(2), file: "/etc/vz/conf/101.conf".into(), ..ParseContext::default() };
-    parse(&Ctid::parse("101").unwrap(), Some(global.as_bytes()), own.as_bytes(), &context)
+    parse(&Ctid::parse("101").unwrap(), Some(global.as_bytes()), own.as_bytes(), &context).unwrap()
 }
 
 fn ids(ve: &VeConfig) -> Vec<&str> {
@@ -135,31 +136,44 @@ fn zero_and_empty_never_become_a_limit() {
 
 #[test]
 fn what_vzctl_rejects_is_reported_with_its_line() {
-    for (line, key) in [
-        ("DISKSPACE=\"unlimited\"", "DISKSPACE"),
-        ("NUMPROC=\"10K\"", "NUMPROC"),
-        ("PHYSPAGES=\"0x10\"", "PHYSPAGES"),
-        ("PHYSPAGES=\"1e3\"", "PHYSPAGES"),
-        ("CPUUNITS=\"7\"", "CPUUNITS"),
-        ("CPUUNITS=\"500001\"", "CPUUNITS"),
-        ("IOPSLIMIT=\"unlimited\"", "IOPSLIMIT"),
-        ("IOPRIO=\"8\"", "IOPRIO"),
-        ("ONBOOT=\"true\"", "ONBOOT"),
-        ("ONBOOT='yes'", "ONBOOT"),
-        ("CPULIMIT=\"101%\"", "CPULIMIT"),
-        ("IP_ADDRESS=\"10.0.0.1/255.255.255.0\"", "IP_ADDRESS"),
-        ("VE_LAYOUT=\"vzfs\"", "VE_LAYOUT"),
-        ("STOP_TIMEOUT=\"-1\"", "STOP_TIMEOUT"),
+    // Unless a column is given, it is the one where the value begins.
+    for (line, key, column) in [
+        ("DISKSPACE=\"unlimited\"", "DISKSPACE", None),
+        ("DISKSPACE=\"1G:unlimited\"", "DISKSPACE", Some(15)),
+        ("NUMPROC=\"10K\"", "NUMPROC", Some(12)),
+        ("PHYSPAGES=\"0x10\"", "PHYSPAGES", Some(13)),
+        ("PHYSPAGES=\"1e3\"", "PHYSPAGES", Some(13)),
+        ("CPUUNITS=\"7\"", "CPUUNITS", None),
+        ("CPUUNITS=\"500001\"", "CPUUNITS", None),
+        ("IOPSLIMIT=\"unlimited\"", "IOPSLIMIT", None),
+        ("IOPRIO=\"8\"", "IOPRIO", None),
+        ("ONBOOT=\"true\"", "ONBOOT", None),
+        ("ONBOOT='yes'", "ONBOOT", None),
+        ("CPULIMIT=\"101%\"", "CPULIMIT", None),
+        ("CPULIMIT=\"5x%\"", "CPULIMIT", Some(12)),
+        ("CPUMASK=\"0-2,x\"", "CPUMASK", Some(14)),
+        ("IP_ADDRESS=\"10.0.0.1/255.255.255.0\"", "IP_ADDRESS", None),
+        ("NETIF=\"ifname=eth0,mac=1\"", "NETIF", Some(20)),
+        ("NETDEV=\"venet0\"", "NETDEV", None),
+        ("NETFILTER=\"some\"", "NETFILTER", None),
+        ("MEMINFO=\"all\"", "MEMINFO", None),
+        ("PCI=\"eth0\"", "PCI", None),
+        ("VE_LAYOUT=\"vzfs\"", "VE_LAYOUT", None),
+        ("NAME=\"my/ct\"", "NAME", Some(9)),
+        ("STOP_TIMEOUT=\"-1\"", "STOP_TIMEOUT", None),
     ] {
         let ve = config(&format!("# first\n{line}\n"));
         let finding = ve.findings.iter().find(|f| f.id == "ve-line-rejected").unwrap_or_else(|| panic!("{line}"));
-        assert_eq!(finding.subject, "/etc/vz/conf/101.conf:2", "{line}");
+        let column = column.map_or(line.find('=').unwrap() + 1 + usize::from(line.contains('"')) + 1, |c| c);
+        assert_eq!(finding.subject, format!("/etc/vz/conf/101.conf:2:{column}"), "{line}");
         assert_eq!(outcome(&ve, key), Outcome::Ignored, "{line}");
         assert_eq!(ve.limits, Limits::default(), "{line}");
         assert!(ve.onboot.is_none() && ve.venet.is_empty() && ve.layout.is_none());
     }
-    let ve = config("garbage\nHOSTNAME=\"web1\n");
+    let ve = config(" garbage\nHOSTNAME=\"web1\n");
     assert_eq!(ids(&ve)[..2], ["ve-line-rejected", "ve-line-rejected"]);
+    let subjects: Vec<&str> = ve.findings.iter().map(|f| f.subject.as_str()).collect();
+    assert_eq!(subjects[..2], ["/etc/vz/conf/101.conf:1:2", "/etc/vz/conf/101.conf:2:10"]);
     assert!(ve.keys.is_empty() && ve.hostname.is_none());
 }
 
@@ -168,6 +182,7 @@ fn a_bad_word_keeps_what_stands_before_it() {
     let ve = config("IP_ADDRESS=\"10.0.0.1/24 bad 10.0.0.2\"\n");
     assert_eq!(ve.venet.len(), 1);
     assert_eq!((ids(&ve), outcome(&ve, "IP_ADDRESS")), (vec!["ve-line-rejected"], Outcome::Converted));
+    assert!(ve.findings[0].subject.ends_with(":1:25") && ve.findings[0].detail.contains("keeps what stands before it"));
 }
 
 #[test]
@@ -284,7 +299,7 @@ fn very_many_unknown_names_are_answered_and_counted() {
 #[test]
 fn percent_needs_the_cpus_of_the_source() {
     let context = ParseContext { node_cpus: None, file: "x".into(), ..ParseContext::default() };
-    let ve = parse(&Ctid::parse("7").unwrap(), None, b"CPULIMIT=\"50%\"\nA=1\n", &context);
+    let ve = parse(&Ctid::parse("7").unwrap(), None, b"CPULIMIT=\"50%\"\nA=1\n", &context).unwrap();
     assert_eq!((ve.limits.cpu_quota_percent, outcome(&ve, "CPULIMIT")), (None, Outcome::Ignored));
     assert!(ids(&ve).contains(&"ve-cpulimit-percent"));
 }
@@ -309,7 +324,7 @@ fn ploop_has_its_size_in_the_image() {
 fn virtuozzo_files_have_their_own_grammar() {
     let ctid = Ctid::parse("5fbaabe3-6958-40ff-92a7-860e329aab41").unwrap();
     let own = b"HOSTNAME='web1' # c\nIP_ADDRESS=\"10.0.0.1/255.255.255.0\"\nDISK=\"uuid=1,image=/d.hdd,mnt=/data;\"\n";
-    let ve = parse(&ctid, None, own, &ParseContext::default());
+    let ve = parse(&ctid, None, own, &ParseContext::default()).unwrap();
     assert_eq!((ve.hostname.as_deref(), ve.venet[0].prefix), (Some("web1"), 24));
     assert_eq!(ids(&ve), ["ve-disk"]);
 }
@@ -339,9 +354,14 @@ fn no_bytes_make_it_panic_and_every_name_is_answered() {
     let tricky = b"\"'\\=#\n\n\r\0 \t$VEIDPHYSPAGESONBOOT_N:,;./%-+.0123456789KMGTPBunlimitedyes\xff";
     for seed in 1..400 {
         for alphabet in [&all[..], tricky] {
-            let file = noise(seed * 7919, 600, alphabet);
+            let mut file = noise(seed * 7919, 600, alphabet);
             let context = ParseContext { node_cpus: Some(4), file: "c".into(), ..ParseContext::default() };
-            let ve = parse(&Ctid::parse("101").unwrap(), Some(&file), &file, &context);
+            let read = |file: &[u8]| parse(&Ctid::parse("101").unwrap(), Some(file), file, &context);
+            if file.contains(&0) {
+                assert!(read(&file).is_err());
+                file.retain(|b| *b != 0);
+            }
+            let ve = read(&file).unwrap();
             let mut names = std::collections::HashSet::new();
             for line in super::super::grammar::lines(&file) {
                 if let super::super::grammar::Line::Assignment { name, .. } =
@@ -369,7 +389,7 @@ fn known_parameters_with_random_values_never_panic() {
                 noise(seed * 131 + u64::try_from(i).unwrap(), 1 + usize::try_from(seed % 24).unwrap(), alphabet);
             file.extend([param.name.as_bytes(), b"=\"", &value, b"\"\n"].concat());
         }
-        let ve = parse(&Ctid::parse("101").unwrap(), None, &file, &ParseContext::default());
+        let ve = parse(&Ctid::parse("101").unwrap(), None, &file, &ParseContext::default()).unwrap();
         assert_eq!(ve.keys.len(), super::super::params::PARAMS.len());
     }
 }
@@ -387,19 +407,78 @@ fn what_was_read_can_be_written_and_read_again() {
 #[test]
 fn huge_files_are_read_in_reasonable_time_and_findings_are_bounded() {
     let mut file = Vec::new();
-    file.extend(b"IP_ADDRESS=\"");
-    for i in 0..400_000u32 {
+    for i in 0..100_000u32 {
+        if i % 50_000 == 0 {
+            file.extend(b"\"\nIP_ADDRESS=\"");
+        }
         file.extend(format!("10.{}.{}.{} ", i >> 16, (i >> 8) & 255, i & 255).bytes());
     }
     file.extend(b"\"\n");
-    file.extend(b"garbage\n".repeat(200_000));
-    for i in 0..30_000 {
+    file.extend(b"garbage\n".repeat(100_000));
+    for i in 0..10_000 {
         file.extend(format!("NAMESERVER=n{i}\nDEVICES=c:10:{i}:rw\nIP_ADDRESS=11.0.{}.{}\n", i >> 8, i & 255).bytes());
     }
-    file.extend(vec![b'x'; 10_000_000]);
-    let ve = parse(&Ctid::parse("1").unwrap(), None, &file, &ParseContext::default());
-    assert_eq!(ve.venet.len(), 430_000);
-    assert_eq!((ve.devices.len(), ve.findings.len() < 150), (30_000, true));
-    assert!(ve.findings.iter().any(|f| f.title.contains("199961 more lines")), "{:?}", ve.findings.last());
+    let read = |file: &[u8]| parse(&Ctid::parse("1").unwrap(), None, file, &ParseContext::default());
+    let ve = read(&file).unwrap();
+    assert_eq!(ve.venet.len(), 110_000);
+    assert_eq!((ve.devices.len(), ve.findings.len() < 150), (10_000, true));
+    assert!(ve.findings.iter().any(|f| f.title.contains("99961 more lines")), "{:?}", ve.findings.last());
     assert!(ve.keys[0].value.len() < 5000);
+
+    file = [b"ONBOOT=yes\n", &vec![b'x'; 10_000_000][..]].concat();
+    let error = read(&file).unwrap_err();
+    assert!(error.to_string().starts_with("line 2, column 1048577 of 1.conf: "), "{error}");
+}
+
+#[test]
+fn the_node_of_a_file_is_told_by_its_name_or_by_itself() {
+    let uuid = "5fbaabe3-6958-40ff-92a7-860e329aab41";
+    for (path, own, want) in [
+        ("/etc/vz/conf/101.conf", "VEID=\"7\"\n", "101"),
+        ("0101.conf.migrated", "", "101"),
+        (&format!("/etc/vz/conf/{uuid}.conf"), "", uuid),
+        ("/vz/private/x/ve.conf", "VEID=\"7\"\nUUID=\"5FBAABE3-6958-40ff-92a7-860e329aab41\"\n", uuid),
+        (&format!("/vz/private/{uuid}/ve.conf"), "HOSTNAME=a\n", uuid),
+        ("/vz/private/7/ve.conf", "", "7"),
+        ("/etc/vz/conf/ve-basic.conf-sample", "VEID=12 \n", "12"),
+        ("/etc/vz/conf/ve-basic.conf-sample", "VEID=no\n", "1"),
+        ("copy.txt", "", "1"),
+    ] {
+        assert_eq!(ctid_of(std::path::Path::new(path), own.as_bytes()).as_str(), want, "{path} {own}");
+    }
+}
+
+#[test]
+fn the_dialect_follows_the_file() {
+    let read = |name: &str, own: &str| {
+        let context = ParseContext { file: name.into(), ..ParseContext::default() };
+        let ve = parse(&Ctid::parse("7").unwrap(), None, own.as_bytes(), &context).unwrap();
+        ve.hostname
+    };
+    let uuid = "5fbaabe3-6958-40ff-92a7-860e329aab41";
+    assert_eq!(read("7.conf", "HOSTNAME='web1'\n"), None, "single quotes are no quotes to vzctl 4");
+    assert_eq!(read("7.conf", "VEID=7\nHOSTNAME='web1'\n"), None);
+    for (name, own) in
+        [("ve.conf", String::new()), ("7.conf", format!("UUID={uuid}\n")), ("7.conf", format!("VEID=\"{uuid}\"\n"))]
+    {
+        assert_eq!(read(name, &format!("{own}HOSTNAME='web1' # c\n")).as_deref(), Some("web1"), "{name} {own}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_an_error_with_a_place() {
+    let read = |global: &[u8], own: &[u8]| {
+        let context = ParseContext { file: "/etc/vz/conf/101.conf".into(), ..ParseContext::default() };
+        parse(&Ctid::parse("101").unwrap(), Some(global), own, &context)
+    };
+    let error = read(b"", b"ONBOOT=yes\nHOSTNAME=\"w\0b\"\n").unwrap_err();
+    assert!(
+        error.to_string().starts_with("line 2, column 12 of /etc/vz/conf/101.conf: a NUL byte; vzctl reads"),
+        "{error}"
+    );
+    assert!(error.first_hint().unwrap().contains("is not a VE configuration"));
+    let error = read(b"A=\0\n", b"ONBOOT=yes\n").unwrap_err();
+    assert!(error.to_string().starts_with("line 1, column 3 of vz.conf: "), "{error}");
+    let cut = read(b"", b"ONBOOT=yes\nDESCRIPTION=\"caf\xc3").unwrap();
+    assert_eq!((cut.onboot, cut.findings[0].id.as_str()), (Some(true), "ve-line-rejected"));
 }

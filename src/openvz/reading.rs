@@ -1,10 +1,11 @@
 //! One configuration file, read by the table of parameters.
 
-use super::grammar::{self, Dialect, Line, is_space, shown, words};
+use super::grammar::{self, Dialect, Line, Physical, is_space, shown, words};
+use super::netif::{self, Interfaces};
 use super::number::{self, CpuLimit};
 use super::params::{self, Kind, Param, Repeat};
 use super::shell;
-use super::values::{self, Interfaces, Mask, Part};
+use super::values::{self, Mask, Part, Trouble};
 use crate::model::finding::{Finding, Severity};
 use crate::model::ve::{DeviceRule, VenetAddress};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -37,8 +38,9 @@ pub(super) struct Seen {
     pub(super) text: String,
     /// Its row of the table; `None` when vzctl does not know it.
     pub(super) param: Option<&'static Param>,
-    /// The line in force.
+    /// The line in force, and the column of the name in it.
     pub(super) line: usize,
+    pub(super) column: usize,
     /// What vzctl says against it, when nothing of it is in force.
     pub(super) refused: Option<String>,
 }
@@ -67,22 +69,28 @@ struct Reader<'a> {
     dialect: Dialect,
 }
 
+/// An assignment where it stands: its line, and where name and value begin in it once it is unescaped.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    line: Physical<'a>,
+    name: usize,
+    value: usize,
+}
+
 /// Reads a file. `label` names it in findings; `severity` is that of a line that vzctl rejects.
 pub(super) fn read(file: &[u8], label: &str, severity: Severity, dialect: Dialect) -> Reading {
     let (out, index, counts, joined) = (Reading::default(), HashMap::new(), BTreeMap::new(), HashSet::new());
     let mut reader = Reader { out, index, counts, joined, label, severity, dialect };
     let mut by_line = HashMap::new();
     for line in grammar::lines(file) {
-        if line.cut {
-            reader.reject(line.number, line.bytes, "a NUL byte ends it; vzctl reads what stands before");
-        }
         match grammar::read_line(line.bytes, dialect) {
             Line::Nothing => {}
-            Line::Rejected(why) => reader.reject(line.number, line.bytes, why.explain()),
-            Line::Assignment { name, value } => {
-                reader.assign(line.number, &name, &value);
+            Line::Rejected(why, at) => reader.reject(line, at, line.bytes, why.explain()),
+            Line::Assignment { name, value, at } => {
+                let place = Place { line, name: at.0, value: at.1 };
+                reader.assign(place, &name, &value);
                 if params::find(&name).is_some() {
-                    by_line.insert(line.number, (name, value));
+                    by_line.insert(line.number, (place, name, value));
                 }
             }
         }
@@ -102,59 +110,64 @@ impl Reader<'_> {
         }
     }
 
-    fn reject(&mut self, line: usize, bytes: &[u8], why: &str) {
-        let (label, severity) = (self.label, self.severity);
+    /// Reports what vzctl does not take, at an offset of the line once it is unescaped.
+    fn reject(&mut self, line: Physical<'_>, at: usize, bytes: &[u8], why: &str) {
+        let (label, severity, dialect) = (self.label, self.severity, self.dialect);
         self.report("ve-line-rejected", || {
-            Finding::new(
-                severity,
-                "ve-line-rejected",
-                format!("vzctl does not take line {line} of {label} as it stands"),
-            )
-            .detail(format!("{}: {why}", shown(bytes)))
-            .remedy("correct the line on the source, or accept that it is not in force there either")
-            .subject(format!("{label}:{line}"))
+            let (line, column) = (line.number, grammar::column(line.bytes, dialect, at));
+            let title = format!("vzctl does not take line {line} of {label} as it stands (column {column})");
+            Finding::new(severity, "ve-line-rejected", title)
+                .detail(format!("{}: {why}", shown(bytes)))
+                .remedy("correct the line on the source, or accept that it is not in force there either")
+                .subject(format!("{label}:{line}:{column}"))
         });
     }
 
-    fn assign(&mut self, line: usize, name: &[u8], text: &[u8]) {
+    fn assign(&mut self, place: Place<'_>, name: &[u8], text: &[u8]) {
         let param = params::find(name);
         // An alias is the same parameter.
         let identity = param.filter(|p| p.alias.as_bytes() == name).map_or(name, |p| p.name.as_bytes());
         let Some(&at) = self.index.get(identity) else {
             self.index.insert(identity.to_vec(), self.out.seen.len());
-            let refused = param.and_then(|param| self.take(param, line, text));
-            let (key, text) = (lossy(name), lossy(text));
-            self.out.seen.push(Seen { key, text, param, line, refused });
+            let refused = param.and_then(|param| self.take(param, place, text));
+            let (key, text, line) = (lossy(name), lossy(text), place.line.number);
+            self.out.seen.push(Seen { key, text, param, line, column: self.column(place), refused });
             return;
         };
-        self.again(at, line, text);
+        self.again(at, place, text);
+    }
+
+    fn column(&self, place: Place<'_>) -> usize {
+        grammar::column(place.line.bytes, self.dialect, place.name)
     }
 
     /// A second line with the same name.
-    fn again(&mut self, at: usize, line: usize, text: &[u8]) {
+    fn again(&mut self, at: usize, place: Place<'_>, text: &[u8]) {
         let Some(param) = self.out.seen[at].param else {
-            self.duplicate(at, line, "vzctl does not know either of them");
+            self.duplicate(at, place, "vzctl does not know either of them");
             self.out.seen[at].text = lossy(text);
             return;
         };
         let was_refused = self.out.seen[at].refused.is_some();
         match param.repeat {
             Repeat::First if !was_refused => {
-                self.duplicate(at, line, "vzctl keeps the first; a shell would take the last");
+                self.duplicate(at, place, "vzctl keeps the first; a shell would take the last");
             }
             Repeat::First | Repeat::Last => {
                 if !was_refused {
-                    self.duplicate(at, line, "vzctl keeps the last");
+                    self.duplicate(at, place, "vzctl keeps the last");
                 }
-                let refused = self.take(param, line, text);
+                let refused = self.take(param, place, text);
+                let column = self.column(place);
                 let seen = &mut self.out.seen[at];
                 if refused.is_none() || was_refused {
-                    (seen.text, seen.line, seen.refused) = (lossy(text), line, refused);
+                    (seen.text, seen.refused) = (lossy(text), refused);
+                    (seen.line, seen.column) = (place.line.number, column);
                 }
             }
             Repeat::Join => {
-                self.duplicate(at, line, "vzctl joins them; a shell would take the last");
-                let refused = self.take(param, line, text);
+                self.duplicate(at, place, "vzctl joins them; a shell would take the last");
+                let refused = self.take(param, place, text);
                 let seen = &mut self.out.seen[at];
                 if seen.text.len() < LONGEST_TEXT {
                     seen.text = format!("{} {}", seen.text, lossy(text)).trim().to_owned();
@@ -166,31 +179,31 @@ impl Reader<'_> {
         }
     }
 
-    fn duplicate(&mut self, at: usize, line: usize, rule: &str) {
-        let (label, severity) = (self.label, self.severity);
+    fn duplicate(&mut self, at: usize, place: Place<'_>, rule: &str) {
+        let (label, severity, line, column) = (self.label, self.severity, place.line.number, self.column(place));
         let (key, first) = (shown(self.out.seen[at].key.as_bytes()), self.out.seen[at].line);
         self.report("ve-duplicate-key", || {
             Finding::new(severity, "ve-duplicate-key", format!("{key} stands more than once in {label}"))
                 .detail(format!("on lines {first} and {line}: {rule}"))
                 .remedy("leave the line that is meant")
-                .subject(format!("{label}:{line}"))
+                .subject(format!("{label}:{line}:{column}"))
         });
     }
 
     /// Puts a value in force; returns why not, when nothing of it could be.
-    fn take(&mut self, param: &'static Param, line: usize, text: &[u8]) -> Option<String> {
+    fn take(&mut self, param: &'static Param, place: Place<'_>, text: &[u8]) -> Option<String> {
         if param.kind == Kind::Opaque {
             return None;
         }
         let Part { value, trouble } = read_value(param.kind, text, self.dialect);
         let nothing = value.is_none();
-        if let Some(why) = &trouble {
+        if let Some(Trouble { why, at }) = &trouble {
             let effect = match param.kind {
                 _ if nothing => "vzctl leaves the parameter unset",
                 Kind::Features => "vzctl keeps the rest",
                 _ => "vzctl keeps what stands before it",
             };
-            self.reject(line, text, &format!("{}: {why}; {effect}", param.name));
+            self.reject(place.line, place.value + at, text, &format!("{}: {why}; {effect}", param.name));
         }
         if let Some(value) = value {
             if param.repeat == Repeat::Join && !self.out.values.contains_key(param.name) {
@@ -201,53 +214,58 @@ impl Reader<'_> {
                 _ => drop(self.out.values.insert(param.name, value)),
             }
         }
-        if nothing { trouble } else { None }
+        if nothing { trouble.map(|t| t.why) } else { None }
     }
 
     /// Compares what vzctl and bash make of each line.
-    fn compare(&mut self, by_line: HashMap<usize, (Vec<u8>, Vec<u8>)>, script: &shell::Script) {
+    fn compare(&mut self, by_line: HashMap<usize, (Place<'_>, Vec<u8>, Vec<u8>)>, script: &shell::Script) {
         let mut bash: HashMap<(usize, &[u8]), &shell::Value> =
             script.assignments.iter().map(|a| ((a.line, a.name.as_slice()), &a.value)).collect();
-        let mut ours: Vec<_> = by_line.into_iter().collect();
-        ours.sort_by_key(|(line, _)| *line);
-        if let Some(broken) = script.broken_at {
-            self.differs(broken, "a quote is opened and never closed: bash reads nothing from this line on");
+        let mut ours: Vec<_> = by_line.into_values().collect();
+        ours.sort_by_key(|(place, ..)| place.line.number);
+        if let Some((line, column)) = script.broken_at {
+            self.differs(line, column, "a quote is opened and never closed: bash reads nothing from this line on");
         }
-        for (line, (name, value)) in &ours {
-            let line = *line;
+        for (place, name, value) in &ours {
+            let line = place.line.number;
             let theirs = bash.remove(&(line, name.as_slice()));
-            if script.broken_at.is_some_and(|broken| line >= broken) {
+            if script.broken_at.is_some_and(|(broken, _)| line >= broken) {
                 continue;
             }
-            let (name, said) = (String::from_utf8_lossy(name), shown(value));
-            match theirs {
-                None => self.differs(line, &format!("vzctl reads {name} as \"{said}\", bash does not set it")),
+            let (name, said) = (shown(name), shown(value));
+            let how = match theirs {
+                None => format!("vzctl reads {name} as \"{said}\", bash does not set it"),
                 Some(shell::Value::Expanded) => {
-                    self.differs(line, &format!("vzctl reads {name} as \"{said}\", bash expands what stands there"));
+                    format!("vzctl reads {name} as \"{said}\", bash expands what stands there")
                 }
                 Some(shell::Value::Literal(text, veid)) => {
-                    if !same_meaning(&name, value, text, *veid) {
-                        let theirs = shown(text);
-                        self.differs(line, &format!("vzctl reads {name} as \"{said}\", bash as \"{theirs}\""));
+                    if same_meaning(&name, value, text, *veid) {
+                        continue;
                     }
+                    format!("vzctl reads {name} as \"{said}\", bash as \"{}\"", shown(text))
                 }
-            }
+            };
+            let value_column = grammar::column(place.line.bytes, self.dialect, place.value);
+            self.differs(line, grammar::column_of_difference(place.line.bytes, value_column), &how);
         }
         // What only bash sees: `export NAME=…`, `A=1; NAME=…`.
-        let mut rest: Vec<_> = bash.into_iter().filter(|((_, name), _)| params::find(name).is_some()).collect();
-        rest.sort_by_key(|((line, _), _)| *line);
-        for ((line, name), _) in rest {
-            self.differs(line, &format!("bash sets {}, vzctl does not", shown(name)));
+        let known = script
+            .assignments
+            .iter()
+            .filter(|a| params::find(&a.name).is_some() && bash.contains_key(&(a.line, a.name.as_slice())));
+        let rest: Vec<_> = known.map(|a| (a.line, a.column, shown(&a.name))).collect();
+        for (line, column, name) in rest {
+            self.differs(line, column, &format!("bash sets {name}, vzctl does not"));
         }
     }
 
-    fn differs(&mut self, line: usize, how: &str) {
+    fn differs(&mut self, line: usize, column: usize, how: &str) {
         let (label, severity) = (self.label, self.severity);
         self.report("ve-shell-differs", || {
             Finding::new(severity, "ve-shell-differs", format!("vzctl and bash disagree on line {line} of {label}"))
                 .detail(how.to_owned())
                 .remedy("vzctl's reading is migrated; write the line as NAME=\"value\" to make both agree")
-                .subject(format!("{label}:{line}"))
+                .subject(format!("{label}:{line}:{column}"))
         });
     }
 
@@ -311,48 +329,69 @@ fn join(old: &mut Value, new: Value, joined: &mut Joined, name: &'static str) {
 
 fn read_value(kind: Kind, bytes: &[u8], dialect: Dialect) -> Part<Option<Value>> {
     let text = String::from_utf8_lossy(bytes);
-    let part = |value: Option<Value>, expected: &str| match value {
-        Some(value) => Part { value: Some(value), trouble: None },
-        None => Part { value: None, trouble: Some(format!("it is not {expected}")) },
+    let part = |value: Option<Value>, expected: &str, at: usize| match value {
+        Some(value) => Part::whole(Some(value)),
+        None => Part { value: None, trouble: Some(Trouble { why: format!("it is not {expected}"), at }) },
     };
-    let within = |n: Option<u64>, low: u64, high: u64| n.filter(|n| (low..=high).contains(n)).map(Value::Number);
+    let as_it_stands = || Some(Value::Text(bytes.to_vec()));
+    let number = |n: Option<u64>, low: u64, high: u64| {
+        let n = n.filter(|n| (low..=high).contains(n)).map(Value::Number);
+        part(n, &format!("a number from {low} to {high}"), number::fault(bytes))
+    };
     match kind {
-        Kind::Text | Kind::Path | Kind::Opaque => part(Some(Value::Text(bytes.to_vec())), ""),
-        Kind::Name => part(values::is_name(bytes).then(|| Value::Text(bytes.to_vec())), "a name"),
-        Kind::Flag => part(flag(bytes).map(Value::Flag), "yes or no"),
-        Kind::Number(low, high) => {
-            part(within(number::ulong(&text), low, high), &format!("a number from {low} to {high}"))
+        Kind::Text | Kind::Path | Kind::Opaque => Part::whole(as_it_stands()),
+        Kind::Name => {
+            let odd = bytes.iter().position(|b| !values::is_name(&[*b])).unwrap_or(0);
+            part(as_it_stands().filter(|_| values::is_name(bytes)), "a name", odd)
         }
-        Kind::Int(low, high) => part(within(number::int(&text), low, high), &format!("a number from {low} to {high}")),
+        Kind::Flag => part(flag(bytes).map(Value::Flag), "yes or no", 0),
+        Kind::Number(low, high) => number(number::ulong(&text), low, high),
+        Kind::Int(low, high) => number(number::int(&text), low, high),
+        Kind::Float => part(as_it_stands().filter(|_| text.trim().parse::<f64>().is_ok()), "a number", 0),
         Kind::Pair(unit) => {
             let pair = number::pair(&text, unit).map(|(barrier, limit)| Value::Pair(barrier, limit));
-            part(pair, "a number that vzctl takes here")
+            part(pair, "a number that vzctl takes here", number::pair_fault(bytes, unit))
         }
-        Kind::CpuLimit => part(number::cpu_limit(&text).map(Value::CpuLimit), "a percentage"),
+        Kind::CpuLimit => {
+            let digits = bytes.strip_suffix(b"%").unwrap_or(bytes);
+            part(number::cpu_limit(&text).map(Value::CpuLimit), "a percentage", number::fault(digits))
+        }
         Kind::CpuMask => {
-            let mask = text == "all" || text == "auto" || values::is_cpu_list(&text);
-            part(mask.then(|| Value::Text(bytes.to_vec())), "a list of CPUs, all or auto")
+            let fault = if matches!(bytes, b"all" | b"auto") { None } else { values::cpu_list_fault(bytes) };
+            part(as_it_stands().filter(|_| fault.is_none()), "a list of numbers, all or auto", fault.unwrap_or(0))
         }
         Kind::IoLimit => {
             let limit = number::quantity(&text, number::Unit::Bytes).map(io_limit);
-            part(limit.map(Value::Number), "a number of bytes a second")
+            part(limit.map(Value::Number), "a number of bytes a second", number::fault(bytes))
         }
         Kind::Layout => {
             let layout = matches!(&*text, "simfs" | "ploop" | "ploop:expanded" | "ploop:plain" | "ploop:raw");
-            part(layout.then(|| Value::Text(bytes.to_vec())), "simfs or ploop")
+            part(as_it_stands().filter(|_| layout), "simfs or ploop", 0)
         }
-        Kind::Words => {
-            let mut seen = HashSet::new();
-            let list = words(bytes).filter(|w| seen.insert(*w)).map(|w| String::from_utf8_lossy(w).into_owned());
-            part(Some(Value::Words(list.collect())), "")
+        Kind::Netfilter => {
+            let known = matches!(bytes, b"disabled" | b"stateless" | b"stateful" | b"full");
+            part(as_it_stands().filter(|_| known), "disabled, stateless, stateful or full", 0)
         }
+        Kind::Meminfo => {
+            part(as_it_stands().filter(|_| values::is_meminfo(&text)), "none, pages:N or privvmpages:N", 0)
+        }
+        Kind::Words => Part::whole(Some(Value::Words(unique(words(bytes))))),
+        Kind::Disks => Part::whole(Some(Value::Words(unique(bytes.split(|b| *b == b';').map(<[u8]>::trim_ascii))))),
         Kind::Addresses => list(values::addresses(bytes, dialect), |v| v.is_empty(), Value::Addresses),
-        Kind::Netif => list(values::interfaces(bytes), |v| v.list.is_empty(), Value::Interfaces),
+        Kind::Netif => list(netif::interfaces(bytes), |v| v.list.is_empty(), Value::Interfaces),
+        Kind::NetDevices => list(values::net_devices(bytes), |v| v.is_empty(), Value::Words),
+        Kind::PciDevices => list(values::pci_devices(bytes), |v| v.is_empty(), Value::Words),
         Kind::Devices => list(values::devices(bytes), |v| v.is_empty(), Value::Devices),
         Kind::DeviceNodes => list(values::device_nodes(bytes), |v| v.is_empty(), Value::Devices),
         Kind::Capability => list(values::capabilities(bytes), |v| *v == Mask::default(), Value::Mask),
         Kind::Features => list(values::features(bytes), |v| *v == Mask::default(), Value::Mask),
     }
+}
+
+fn unique<'a>(words: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let new = words.filter(|w| !w.is_empty() && seen.insert(*w));
+    new.map(|w| String::from_utf8_lossy(w).into_owned()).collect()
 }
 
 /// A list that stopped before its first word says nothing; an empty one is a value.

@@ -13,8 +13,9 @@ pub(super) enum Value {
 /// An assignment that lasts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Assignment {
-    /// Line on which it begins, from 1.
+    /// Line on which it begins, from 1, and the column of the name in it, in bytes from 1.
     pub(super) line: usize,
+    pub(super) column: usize,
     pub(super) name: Vec<u8>,
     pub(super) value: Value,
 }
@@ -23,12 +24,13 @@ pub(super) struct Assignment {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Script {
     pub(super) assignments: Vec<Assignment>,
-    /// A quote that opens on this line is never closed: bash reads nothing from here on.
-    pub(super) broken_at: Option<usize>,
+    /// A quote that opens on this line, in this column, is never closed: bash reads nothing from here on.
+    pub(super) broken_at: Option<(usize, usize)>,
 }
 
 struct Word {
     line: usize,
+    column: usize,
     text: Vec<u8>,
     veid: usize,
     expanded: bool,
@@ -39,7 +41,7 @@ struct Word {
 
 impl Word {
     fn at(line: usize) -> Word {
-        Word { line, text: Vec::new(), veid: 0, expanded: false, equals: None, quoted: false }
+        Word { line, column: 1, text: Vec::new(), veid: 0, expanded: false, equals: None, quoted: false }
     }
 
     fn is_empty(&self) -> bool {
@@ -51,13 +53,15 @@ struct Lexer<'a> {
     file: &'a [u8],
     at: usize,
     line: usize,
+    /// Where this line begins.
+    start: usize,
     script: Script,
     statement: Vec<Word>,
 }
 
 /// Reads a file.
 pub(super) fn read(file: &[u8]) -> Script {
-    let mut lexer = Lexer { file, at: 0, line: 1, script: Script::default(), statement: Vec::new() };
+    let mut lexer = Lexer { file, at: 0, line: 1, start: 0, script: Script::default(), statement: Vec::new() };
     let mut word = Word::at(1);
     while let Some(byte) = lexer.next() {
         match byte {
@@ -69,10 +73,10 @@ pub(super) fn read(file: &[u8]) -> Script {
             b'#' if word.is_empty() => lexer.skip_comment(),
             _ => {
                 if word.is_empty() {
-                    word.line = lexer.line;
+                    (word.line, word.column) = lexer.here();
                 }
-                if let Err(line) = lexer.part(byte, &mut word) {
-                    lexer.script.broken_at = Some(line);
+                if let Err(place) = lexer.part(byte, &mut word) {
+                    lexer.script.broken_at = Some(place);
                     return lexer.script;
                 }
             }
@@ -90,8 +94,14 @@ impl Lexer<'_> {
         // The newline belongs to the line it ends; callers that begin a word look at `line` after their own byte.
         if self.at >= 2 && self.file[self.at - 2] == b'\n' {
             self.line += 1;
+            self.start = self.at - 1;
         }
         Some(byte)
+    }
+
+    /// Line and column of the byte that was read last.
+    fn here(&self) -> (usize, usize) {
+        (self.line, self.at - self.start)
     }
 
     fn skip_comment(&mut self) {
@@ -100,9 +110,9 @@ impl Lexer<'_> {
         }
     }
 
-    /// Reads on in a word from its next byte; fails with the line of a quote that is never closed.
-    fn part(&mut self, byte: u8, word: &mut Word) -> Result<(), usize> {
-        let opened = self.line;
+    /// Reads on in a word from its next byte; fails with the place of a quote that is never closed.
+    fn part(&mut self, byte: u8, word: &mut Word) -> Result<(), (usize, usize)> {
+        let opened = self.here();
         match byte {
             b'\\' => match self.next() {
                 Some(b'\n') | None => {}
@@ -137,7 +147,7 @@ impl Lexer<'_> {
         Ok(())
     }
 
-    fn double_quoted(&mut self, opened: usize, word: &mut Word) -> Result<(), usize> {
+    fn double_quoted(&mut self, opened: (usize, usize), word: &mut Word) -> Result<(), (usize, usize)> {
         loop {
             match self.next().ok_or(opened)? {
                 b'"' => return Ok(()),
@@ -196,7 +206,8 @@ impl Lexer<'_> {
             } else {
                 Value::Literal(word.text[equals + 1..].to_vec(), word.veid)
             };
-            self.script.assignments.push(Assignment { line: word.line, name: word.text[..equals].to_vec(), value });
+            let (line, column) = (word.line, word.column);
+            self.script.assignments.push(Assignment { line, column, name: word.text[..equals].to_vec(), value });
         }
     }
 }
@@ -279,9 +290,9 @@ mod tests {
 
     #[test]
     fn lines_are_counted_through_quotes() {
-        let script = read(b"# c\nA=1\nB=\"2\n3\"\nC=4; D=5\n\nE=\"open\n");
-        let lines: Vec<_> = script.assignments.iter().map(|a| (a.name[0], a.line)).collect();
-        assert_eq!(lines, [(b'A', 2), (b'B', 3), (b'C', 5), (b'D', 5)]);
-        assert_eq!(script.broken_at, Some(7));
+        let script = read(b"# c\nA=1\nB=\"2\n3\"\nC=4; D=5\n\n E=\"open\n");
+        let lines: Vec<_> = script.assignments.iter().map(|a| (a.name[0], a.line, a.column)).collect();
+        assert_eq!(lines, [(b'A', 2, 1), (b'B', 3, 1), (b'C', 5, 1), (b'D', 5, 6)]);
+        assert_eq!(script.broken_at, Some((7, 4)));
     }
 }

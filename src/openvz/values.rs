@@ -1,20 +1,35 @@
 //! Lists of a VE configuration. vzctl stops at the first bad word and keeps what came before it, so every reader here
 //! returns what it got together with what stopped it.
 
-use super::grammar::{Dialect, is_space, shown, words};
-use crate::model::ve::{DeviceRule, VenetAddress, VethInterface};
+use super::grammar::{Dialect, is_space, offset_in, shown, words};
+use super::netif::device_name;
+use crate::model::ve::{DeviceRule, VenetAddress};
 use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
+
+/// What vzctl has against a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) why: String,
+    /// Where in the value.
+    pub(super) at: usize,
+}
 
 /// What a reader got, and what stopped it.
 pub(super) struct Part<T> {
     pub(super) value: T,
-    pub(super) trouble: Option<String>,
+    pub(super) trouble: Option<Trouble>,
 }
 
 impl<T> Part<T> {
-    fn of(value: T, trouble: Option<String>) -> Part<T> {
-        Part { value, trouble }
+    /// All of it was read.
+    pub(super) fn whole(value: T) -> Part<T> {
+        Part { value, trouble: None }
+    }
+
+    /// Reading stopped at a word of the text.
+    pub(super) fn stopped(value: T, text: &[u8], word: &[u8], why: String) -> Part<T> {
+        Part { value, trouble: Some(Trouble { why, at: offset_in(text, word) }) }
     }
 }
 
@@ -75,13 +90,14 @@ pub(super) fn addresses(value: &[u8], dialect: Dialect) -> Part<Vec<VenetAddress
     let mut seen = HashSet::new();
     for word in words(value) {
         let Some(address) = std::str::from_utf8(word).ok().and_then(|w| address(w, dialect)) else {
-            return Part::of(out, Some(format!("\"{}\" is not an address that vzctl takes", shown(word))));
+            let why = format!("\"{}\" is not an address that vzctl takes", shown(word));
+            return Part::stopped(out, value, word, why);
         };
         if !address.address.is_unspecified() && seen.insert(address.address) {
             out.push(address);
         }
     }
-    Part::of(out, None)
+    Part::whole(out)
 }
 
 fn address(word: &str, dialect: Dialect) -> Option<VenetAddress> {
@@ -104,82 +120,19 @@ fn dotted(mask: &str) -> Option<u8> {
     if bits.count_ones() == ones { u8::try_from(ones).ok() } else { None }
 }
 
-/// What NETIF says that has no place in the model.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Interfaces {
-    pub(super) list: Vec<VethInterface>,
-    /// Keys that are left behind: `host_mac`, `mac_filter`, and Virtuozzo's own.
-    pub(super) lost: BTreeSet<String>,
-}
-
-/// Reads NETIF: `IF[;IF…]`, each a comma-separated list of `key=value`.
-pub(super) fn interfaces(value: &[u8]) -> Part<Interfaces> {
-    let mut out = Interfaces::default();
-    let mut names = HashSet::new();
-    for one in value.split(|b| *b == b';').filter(|one| one.iter().any(|b| !is_space(*b))) {
-        match interface(one, &mut out.lost) {
-            Ok(interface) => {
-                if names.insert(interface.ifname.clone()) {
-                    out.list.push(interface);
-                }
-            }
-            Err(why) => return Part::of(out, Some(format!("interface \"{}\": {why}", shown(one)))),
-        }
-    }
-    Part::of(out, None)
-}
-
-fn interface(text: &[u8], lost: &mut BTreeSet<String>) -> Result<VethInterface, String> {
-    let mut out = VethInterface::default();
-    for field in text.split(|b| *b == b',').filter(|field| !field.is_empty()) {
-        let field = String::from_utf8_lossy(field);
-        let Some((key, value)) = field.split_once('=') else { continue };
-        let (key, value) = (key.trim(), value.trim());
-        match key {
-            "ifname" => out.ifname = device_name(value)?,
-            "mac" if !value.is_empty() => out.mac = Some(mac(value)?),
-            "host_ifname" if !value.is_empty() => out.host_ifname = Some(device_name(value)?),
-            "bridge" if !value.is_empty() => out.bridge = Some(device_name(value)?),
-            "mac" | "host_ifname" | "bridge" => {}
-            // The idiom that keeps a bridge from taking the lowest MAC of its ports: nothing to carry over.
-            "host_mac" if value.eq_ignore_ascii_case("fe:ff:ff:ff:ff:ff") => {}
-            "mac_filter" if value == "off" => {}
-            _ => {
-                lost.insert(shown(key.as_bytes()));
-            }
-        }
-    }
-    if out.ifname.is_empty() { Err("ifname is missing".into()) } else { Ok(out) }
-}
-
-/// What the kernel takes as the name of an interface (net/core/dev.c dev_valid_name).
-fn device_name(name: &str) -> Result<String, String> {
-    let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':');
-    if name.is_empty() || name.len() > 15 || matches!(name, "." | "..") || name.chars().any(bad) {
-        return Err(format!("\"{}\" cannot be the name of an interface", shown(name.as_bytes())));
-    }
-    Ok(name.to_owned())
-}
-
-fn mac(text: &str) -> Result<String, String> {
-    let parts: Vec<&str> = text.split(':').collect();
-    let hex = |p: &&str| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit());
-    if parts.len() != 6 || !parts.iter().all(hex) {
-        return Err(format!("\"{}\" is not a MAC address", shown(text.as_bytes())));
-    }
-    Ok(text.to_ascii_lowercase())
-}
-
 /// Reads DEVICES: `b|c:MAJOR:MINOR|all:[r][w][q]|none`. A rule without access takes the device away.
 pub(super) fn devices(value: &[u8]) -> Part<Vec<DeviceRule>> {
     let mut out = Vec::new();
     for word in words(value) {
         match std::str::from_utf8(word).ok().and_then(device) {
             Some(rule) => out.push(rule),
-            None => return Part::of(out, Some(format!("\"{}\" is not a device rule that vzctl takes", shown(word)))),
+            None => {
+                let why = format!("\"{}\" is not a device rule that vzctl takes", shown(word));
+                return Part::stopped(out, value, word, why);
+            }
         }
     }
-    Part::of(out, None)
+    Part::whole(out)
 }
 
 fn device(word: &str) -> Option<DeviceRule> {
@@ -214,10 +167,13 @@ pub(super) fn device_nodes(value: &[u8]) -> Part<Vec<DeviceRule>> {
     for word in words(value) {
         match std::str::from_utf8(word).ok().and_then(device_node) {
             Some(rule) => out.push(rule),
-            None => return Part::of(out, Some(format!("\"{}\" is not a device below /dev", shown(word)))),
+            None => {
+                let why = format!("\"{}\" is not a device below /dev", shown(word));
+                return Part::stopped(out, value, word, why);
+            }
         }
     }
-    Part::of(out, None)
+    Part::whole(out)
 }
 
 fn device_node(word: &str) -> Option<DeviceRule> {
@@ -253,18 +209,20 @@ pub(super) fn capabilities(value: &[u8]) -> Part<Mask> {
         let text = String::from_utf8_lossy(word).to_ascii_lowercase();
         let known = switch(&text).filter(|(name, _)| CAPABILITIES.contains(name));
         let Some((name, on)) = known else {
-            return Part::of(out, Some(format!("\"{}\" is not a capability that vzctl knows", shown(word))));
+            let why = format!("\"{}\" is not a capability that vzctl knows", shown(word));
+            return Part::stopped(out, value, word, why);
         };
         let mask = if on { &mut out.on } else { &mut out.other };
         mask.insert(name.to_owned());
     }
-    Part::of(out, None)
+    Part::whole(out)
 }
 
 /// Reads FEATURES: `NAME:on|off`, separated by blanks or commas.
 pub(super) fn features(value: &[u8]) -> Part<Mask> {
     let mut out = Mask::default();
     let mut trouble: Vec<String> = Vec::new();
+    let mut first = 0;
     for word in value.split(|b| is_space(*b) || *b == b',').filter(|w| !w.is_empty()) {
         let text = String::from_utf8_lossy(word);
         let name = switch(&text).and_then(|(name, on)| match name {
@@ -273,6 +231,9 @@ pub(super) fn features(value: &[u8]) -> Part<Mask> {
             _ if name.len() == 4 => Some(("nfsd", on)),
             _ => None,
         });
+        if trouble.is_empty() {
+            first = offset_in(value, word);
+        }
         match name {
             Some((name, on)) => {
                 if switch(&text).is_none_or(|(said, _)| said != name) {
@@ -289,8 +250,8 @@ pub(super) fn features(value: &[u8]) -> Part<Mask> {
         }
     }
     trouble.truncate(10);
-    let trouble = if trouble.is_empty() { None } else { Some(trouble.join(", ")) };
-    Part::of(out, trouble)
+    let why = trouble.join(", ");
+    Part { value: out, trouble: (!why.is_empty()).then_some(Trouble { why, at: first }) }
 }
 
 fn switch(word: &str) -> Option<(&str, bool)> {
@@ -301,16 +262,62 @@ fn switch(word: &str) -> Option<(&str, bool)> {
     }
 }
 
-/// Tells whether a text is a CPU list: `0-2,7`.
-pub(super) fn is_cpu_list(text: &str) -> bool {
+/// Returns the place of the first range that does not belong into a CPU list (`0-2,7`).
+pub(super) fn cpu_list_fault(text: &[u8]) -> Option<usize> {
     let number = |n: &str| !n.is_empty() && n.len() <= 5 && n.bytes().all(|b| b.is_ascii_digit());
-    !text.is_empty()
-        && text.split(',').all(|part| match part.split_once('-') {
-            Some((from, to)) => {
-                number(from) && number(to) && from.parse::<u32>().unwrap_or(1) <= to.parse::<u32>().unwrap_or(0)
+    let fits = |part: &str| match part.split_once('-') {
+        Some((from, to)) => {
+            number(from) && number(to) && from.parse::<u32>().unwrap_or(1) <= to.parse::<u32>().unwrap_or(0)
+        }
+        None => number(part),
+    };
+    let wrong = text.split(|b| *b == b',').find(|part| !std::str::from_utf8(part).is_ok_and(fits))?;
+    Some(offset_in(text, wrong))
+}
+
+/// Reads NETDEV: names of the node's interfaces; vzctl refuses those that exist in every container or belong to nobody.
+pub(super) fn net_devices(value: &[u8]) -> Part<Vec<String>> {
+    let mut out: Vec<String> = Vec::new();
+    let mut seen = HashSet::new();
+    for word in words(value) {
+        let name = std::str::from_utf8(word).ok().and_then(|name| device_name(name).ok());
+        let refused = |name: &String| ["venet", "tun", "tap", "lo"].iter().any(|bad| name.starts_with(bad));
+        match name.filter(|name| !refused(name)) {
+            Some(name) if seen.insert(name.clone()) => out.push(name),
+            Some(_) => {}
+            None => {
+                let why = format!("\"{}\" is not a network device that vzctl takes", shown(word));
+                return Part::stopped(out, value, word, why);
             }
-            None => number(part),
-        })
+        }
+    }
+    Part::whole(out)
+}
+
+/// Reads PCI: `[DOMAIN:]BUS:SLOT.FUNCTION`, hexadecimal.
+pub(super) fn pci_devices(value: &[u8]) -> Part<Vec<String>> {
+    let hex = |part: &str| (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_hexdigit());
+    let fits = |word: &str| {
+        let parts: Vec<&str> = word.split([':', '.']).collect();
+        matches!(parts.len(), 3 | 4) && word.matches('.').count() == 1 && parts.iter().all(|p| hex(p))
+    };
+    let mut out = Vec::new();
+    for word in words(value) {
+        match std::str::from_utf8(word).ok().filter(|w| fits(w)) {
+            Some(text) => out.push(text.to_owned()),
+            None => {
+                let why = format!("\"{}\" is not a PCI device that vzctl takes", shown(word));
+                return Part::stopped(out, value, word, why);
+            }
+        }
+    }
+    Part::whole(out)
+}
+
+/// Tells whether vzctl takes a text as MEMINFO.
+pub(super) fn is_meminfo(text: &str) -> bool {
+    let number = |n: &str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit());
+    text == "none" || matches!(text.split_once(':'), Some(("pages" | "privvmpages", n)) if number(n))
 }
 
 /// Tells whether vzctl takes a text as NAME (check_name).
@@ -349,27 +356,9 @@ mod tests {
     }
 
     #[test]
-    fn interfaces_are_read_by_key() {
-        let text = b"ifname=eth0,bridge=vzbr0,mac=00:18:51:AA:bb:01,host_ifname=veth101.0,host_mac=fe:ff:ff:ff:ff:ff;\
-                     ifname=eth1,mac_filter=on,gw=10.0.0.1;ifname=eth0";
-        let part = interfaces(text);
-        assert!(part.trouble.is_none());
-        assert_eq!(part.value.list.len(), 2);
-        assert_eq!(part.value.list[0].mac.as_deref(), Some("00:18:51:aa:bb:01"));
-        assert_eq!(part.value.list[0].bridge.as_deref(), Some("vzbr0"));
-        assert_eq!(part.value.list[0].host_ifname.as_deref(), Some("veth101.0"));
-        assert_eq!(part.value.lost.iter().map(String::as_str).collect::<Vec<_>>(), ["gw", "mac_filter"]);
-        for bad in ["mac=00:18:51:aa:bb:01", "ifname=abcdefghijklmnop", "ifname=e/0", "ifname=e0,mac=1", "ifname=e\n0"]
-        {
-            let part = interfaces(bad.as_bytes());
-            assert!(part.trouble.is_some() && part.value.list.is_empty(), "{bad}");
-        }
-    }
-
-    #[test]
     fn device_rules() {
         let part = devices(b"c:10:200:rw b:8:all:r c:1:3:none b:7:0:rw c:5:1:rw");
-        assert!(part.trouble.unwrap().contains("b:7:0:rw"));
+        assert!(part.trouble.unwrap().why.contains("b:7:0:rw"));
         assert_eq!(part.value.len(), 3);
         assert_eq!((part.value[1].minor, part.value[1].access.as_str()), (None, "r"));
         assert_eq!(device("c:10:200:wr").unwrap().access, "rw");
@@ -379,7 +368,7 @@ mod tests {
         }
         let nodes = device_nodes(b"net/tun:rw snd/a:b:r ../sda1:rw");
         assert_eq!(nodes.value.iter().map(|r| r.path.clone().unwrap()).collect::<Vec<_>>(), ["net/tun", "snd/a:b"]);
-        assert!(nodes.trouble.unwrap().contains("../sda1"));
+        assert!(nodes.trouble.unwrap().why.contains("../sda1"));
     }
 
     #[test]
@@ -390,20 +379,36 @@ mod tests {
     }
 
     #[test]
+    fn names_of_devices_on_the_node() {
+        let part = net_devices(b"eth1 eth1 eth2.10 tun0 eth3");
+        assert_eq!((part.value, part.trouble.unwrap().at), (vec!["eth1".to_owned(), "eth2.10".to_owned()], 18));
+        for bad in ["venet0", "tap1", "lo", "a/b", "abcdefghijklmnop"] {
+            assert!(net_devices(bad.as_bytes()).trouble.is_some(), "{bad}");
+        }
+        let part = pci_devices(b"0000:00:1f.2 1f:0.0 x:1.0");
+        assert_eq!((part.value.len(), part.trouble.unwrap().at), (2, 20));
+    }
+
+    #[test]
     fn masks() {
         let caps = capabilities(b"NET_ADMIN:on sys_time:OFF nosuch:on mknod:on");
-        assert!(caps.trouble.unwrap().contains("nosuch"));
+        assert!(caps.trouble.unwrap().why.contains("nosuch"));
         assert_eq!((caps.value.on.len(), caps.value.other.contains("sys_time")), (1, true));
         let features = features(b"nfs:on,fuse:on ppp:off nfs:off tunnel:on");
         assert_eq!(features.value.on.iter().map(String::as_str).collect::<Vec<_>>(), ["nfs", "nfsd"]);
         assert!(features.value.other.contains("ppp"));
-        let trouble = features.trouble.unwrap();
+        let Trouble { why: trouble, at } = features.trouble.unwrap();
+        assert_eq!(at, 7);
         assert!(trouble.contains("fuse:on") && trouble.contains("tunnel:on"), "{trouble}");
     }
 
     #[test]
     fn small_vocabularies() {
-        assert!(is_cpu_list("0-2,7") && !is_cpu_list("2-1") && !is_cpu_list("all") && !is_cpu_list("0,"));
+        assert_eq!(
+            ["0-2,7", "2-1", "0,all", "0,"].map(|t| cpu_list_fault(t.as_bytes())),
+            [None, Some(0), Some(2), Some(2)]
+        );
+        assert!(is_meminfo("none") && is_meminfo("pages:256") && !is_meminfo("pages:") && !is_meminfo("all"));
         assert!(is_name(b"my web-1") && is_name(b"-x") && !is_name(b"a/b") && !is_name(b""));
         assert!(
             is_host_name("web1.example.com") && !is_host_name("a b") && !is_host_name("-a") && !is_host_name("a\nb")

@@ -3,7 +3,9 @@
 use super::network::Interface;
 use crate::error::Result;
 use crate::lxc::{self, Abilities, ContainerConfig, Dialect, IdMap, RootfsPath};
+use crate::model::container::Status;
 use crate::model::facts::Facts;
+use crate::model::resource::ClusterChoice;
 use crate::model::settings::IdRange;
 use crate::model::target::LxcVersion;
 use crate::model::volume::{StorageKind, VolumePlan};
@@ -17,8 +19,22 @@ const FIRST_ID: u32 = 100_000;
 /// The first LXC and kernel that mount a directory with its ids mapped.
 const IDMAPPED: (u32, (u32, u32)) = (5, (5, 12));
 
+/// What a configuration is written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A migration: autostart stays off until the container is accepted.
+    Migration,
+    /// A look at what a VE configuration becomes: autostart as ONBOOT has it.
+    Conversion,
+}
+
 /// Writes the container's configuration.
-pub fn configuration(facts: &Facts, volume: &VolumePlan, interfaces: &[Interface]) -> Result<lxc::Rendered> {
+pub fn configuration(
+    facts: &Facts,
+    volume: &VolumePlan,
+    interfaces: &[Interface],
+    purpose: Purpose,
+) -> Result<lxc::Rendered> {
     let (target, settings, ve) = (&facts.target, &facts.settings, &facts.container.ve);
     let rootfs = match volume.kind {
         StorageKind::Image => RootfsPath::Loop(volume.path.clone()),
@@ -26,8 +42,11 @@ pub fn configuration(facts: &Facts, volume: &VolumePlan, interfaces: &[Interface
         StorageKind::Lvm | StorageKind::LvmThin => RootfsPath::Device(volume.path.clone()),
     };
     let directory = settings.lxc_path.join(&facts.target_name);
-    let mut comments =
-        vec![format!("OpenVZ container {} of {}, migrated by ovz2lxc", facts.container.ctid, facts.source)];
+    let origin = match purpose {
+        Purpose::Migration => format!("{} of {}, migrated", facts.container.ctid, facts.source),
+        Purpose::Conversion => format!("{}, converted", facts.container.ctid),
+    };
+    let mut comments = vec![format!("OpenVZ container {origin} by ovz2lxc")];
     comments.extend(ve.description.clone());
     let config = ContainerConfig {
         hostname: ve.hostname.clone().unwrap_or_else(|| facts.target_name.clone()),
@@ -44,6 +63,7 @@ pub fn configuration(facts: &Facts, volume: &VolumePlan, interfaces: &[Interface
         family: facts.guest.family,
         apparmor: target.apparmor,
         console_log: Some(directory.join("console.log")),
+        autostart: purpose == Purpose::Conversion && autostart(facts),
         boot_order: ve.bootorder,
         net_devices: ve.net_devices.clone(),
         sysfs: ve.features.get("sysfs") != Some(&false),
@@ -57,6 +77,15 @@ pub fn configuration(facts: &Facts, volume: &VolumePlan, interfaces: &[Interface
     let dialect = Dialect { version: version(facts), cgroup: settings.cgroup.unwrap_or(target.cgroup) };
     let host = Abilities { cpus: target.cpus, numa_nodes: target.numa_nodes, swap_accounting: target.swap_accounting };
     lxc::render(&config, &dialect, &host)
+}
+
+/// Tells whether the container is to start with its host: as on the source, where ONBOOT unset means "when it ran before",
+/// unless it is disabled or a cluster starts it.
+pub fn autostart(facts: &Facts) -> bool {
+    let (ve, ran) = (&facts.container.ve, facts.container.status == Status::Running);
+    let clustered =
+        facts.cluster.present || !matches!(facts.settings.cluster, ClusterChoice::Auto | ClusterChoice::None);
+    ve.onboot.unwrap_or(ran) && !ve.disabled && !clustered
 }
 
 /// Returns the LXC version that is written for.
@@ -75,10 +104,9 @@ pub fn idmap(facts: &Facts) -> Option<IdMap> {
 }
 
 fn free_range(taken: &[IdRange]) -> IdRange {
-    let overlaps =
-        |base: u32| taken.iter().find(|r| base < r.base.saturating_add(r.count) && r.base < base.saturating_add(IDS));
+    let overlapping = |base: u32| taken.iter().find(|r| r.overlaps(&IdRange { base, count: IDS }));
     let mut base = FIRST_ID;
-    while let Some(range) = overlaps(base) {
+    while let Some(range) = overlapping(base) {
         let Some(next) = range.base.checked_add(range.count).filter(|n| n.checked_add(IDS).is_some()) else { break };
         base = next;
     }

@@ -1,5 +1,6 @@
 //! The way of one container: facts, plan, steps, the point of no return.
 
+pub mod answers;
 pub mod autostart;
 pub mod clock;
 pub mod configure;

@@ -126,3 +126,144 @@ fn with_prefix(facts: &Facts, venet: &VenetAddress) -> Result<IpNet> {
     IpNet::new(venet.address, prefix)
         .map_err(|_| Error::usage(format!("prefix length {prefix} does not fit {}", venet.address)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::facts::tests::good;
+    use crate::model::settings::Subnet;
+    use crate::model::ve::VethInterface;
+
+    fn with(addresses: &[&str], change: impl FnOnce(&mut Facts)) -> Facts {
+        let mut facts = good();
+        let one = |a: &&str| {
+            let net: IpNet = a.parse().unwrap();
+            VenetAddress { address: net.addr(), prefix: net.prefix_len() }
+        };
+        facts.container.ve.venet = addresses.iter().map(one).collect();
+        change(&mut facts);
+        facts
+    }
+
+    fn shown(addresses: &[IpNet]) -> Vec<String> {
+        addresses.iter().map(ToString::to_string).collect()
+    }
+
+    fn subnet(net: &str, bridge: &str, vlan: Option<u16>) -> Subnet {
+        let gateway = net.parse::<IpNet>().unwrap().hosts().next();
+        Subnet { subnet: net.parse().unwrap(), bridge: Some(bridge.into()), gateway, mtu: None, vlan }
+    }
+
+    #[test]
+    fn a_routed_container_has_one_interface_with_host_addresses() {
+        // One of a subnet with a bridge, one of none, one with a prefix: none of that counts.
+        let mut facts = with(&["10.0.0.101/32", "192.0.2.7/24", "2001:db8::1/64"], |f| {
+            f.settings.network = NetworkMode::Routed;
+            f.target.bridges.clear();
+        });
+        let interfaces = interfaces(&facts, None).unwrap();
+        let [Interface { veth, nic: Some(nic) }] = interfaces.as_slice() else { panic!("{interfaces:?}") };
+        assert_eq!(veth.link, Link::Router { uplink: Some("eth0".into()) });
+        assert_eq!(shown(&veth.addresses), ["10.0.0.101/32", "192.0.2.7/32", "2001:db8::1/128"]);
+        assert_eq!(veth.gateway4.unwrap().to_string(), "169.254.0.1");
+        assert_eq!(veth.gateway6.unwrap().to_string(), "fe80::1");
+        assert_eq!((nic.method, &nic.addresses), (Method::None, &veth.addresses));
+        assert_eq!((nic.gateway4, nic.gateway6), (veth.gateway4, veth.gateway6));
+        assert_eq!(nic.mac.as_ref(), Some(&veth.mac));
+
+        facts.settings.uplink = Some("bond0".into());
+        facts.container.ve.venet.pop();
+        let named = &super::interfaces(&facts, None).unwrap()[0].veth;
+        assert_eq!(named.link, Link::Router { uplink: Some("bond0".into()) });
+        assert_eq!(
+            (named.gateway4.is_some(), named.gateway6),
+            (true, None),
+            "no gateway of a family that is not in use"
+        );
+        (facts.settings.uplink, facts.target.uplink) = (None, None);
+        assert_eq!(super::interfaces(&facts, None).unwrap()[0].veth.link, Link::Router { uplink: None });
+    }
+
+    #[test]
+    fn routed_or_not_an_interface_of_netif_is_on_a_bridge() {
+        let facts = with(&["10.0.0.101/32"], |f| {
+            f.settings.network = NetworkMode::Routed;
+            let own = VethInterface { ifname: "eth0".into(), bridge: Some("br1".into()), ..VethInterface::default() };
+            f.container.ve.veth = vec![own];
+        });
+        let interfaces = interfaces(&facts, None).unwrap();
+        let links: Vec<_> = interfaces.iter().map(|i| (i.veth.name.as_str(), &i.veth.link)).collect();
+        let router = Link::Router { uplink: Some("eth0".into()) };
+        assert_eq!(links, [("eth1", &router), ("eth0", &Link::bridge("br1"))]);
+        assert!(interfaces[1].nic.is_none(), "its own files stay");
+    }
+
+    #[test]
+    fn addresses_are_grouped_by_bridge_and_vlan() {
+        let facts = with(&["10.0.0.5/32", "10.1.0.5/32", "10.2.0.5/32", "10.0.0.6/32"], |f| {
+            f.settings.networks = vec![
+                subnet("10.0.0.0/24", "br0", None),
+                subnet("10.1.0.0/24", "br0", Some(10)),
+                subnet("10.2.0.0/24", "br1", Some(10)),
+            ];
+        });
+        let interfaces = interfaces(&facts, None).unwrap();
+        let seen: Vec<_> = interfaces
+            .iter()
+            .map(|i| (i.veth.link.clone(), shown(&i.nic.as_ref().unwrap().addresses), i.nic.as_ref().unwrap().gateway4))
+            .collect();
+        let link = |name: &str, vlan| Link::Bridge { name: name.into(), vlan };
+        let list = |all: &[&str]| all.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            seen,
+            [
+                (link("br0", None), list(&["10.0.0.5/24", "10.0.0.6/24"]), Some("10.0.0.1".parse().unwrap())),
+                (link("br0", Some(10)), list(&["10.1.0.5/24"]), None),
+                (link("br1", Some(10)), list(&["10.2.0.5/24"]), None),
+            ]
+        );
+        let macs: std::collections::BTreeSet<_> = interfaces.iter().map(|i| &i.veth.mac).collect();
+        assert_eq!(macs.len(), 3);
+    }
+
+    #[test]
+    fn a_name_on_the_host_is_kept_unless_it_is_taken() {
+        let own = |host: &str| VethInterface {
+            ifname: "eth0".into(),
+            host_ifname: Some(host.into()),
+            bridge: Some("br0".into()),
+            ..VethInterface::default()
+        };
+        let mut facts = with(&[], |f| {
+            f.container.ve.veth = vec![own("veth101.0")];
+            f.target.host_ifnames = vec!["veth102.0".into()];
+        });
+        assert_eq!(interfaces(&facts, None).unwrap()[0].veth.host_ifname.as_deref(), Some("veth101.0"));
+        facts.target.host_ifnames.push("veth101.0".into());
+        assert_eq!(interfaces(&facts, None).unwrap()[0].veth.host_ifname, None);
+    }
+
+    #[test]
+    fn without_a_bridge_there_is_an_error_or_what_was_asked_for() {
+        let mut facts = with(&["10.9.0.1/32"], |_| {});
+        assert!(interfaces(&facts, None).unwrap_err().first_hint().unwrap().contains("--bridge"));
+        let bridge = |facts: &Facts, otherwise| interfaces(facts, otherwise).unwrap()[0].veth.link.clone();
+        assert_eq!(bridge(&facts, Some("br9")), Link::bridge("br9"));
+        facts.container.ve.venet.clear();
+        facts.container.ve.veth =
+            vec![VethInterface { ifname: "eth0".into(), bridge: Some("vzbr7".into()), ..VethInterface::default() }];
+        assert!(interfaces(&facts, None).is_err());
+        assert_eq!(bridge(&facts, Some("br9")), Link::bridge("vzbr7"), "the source's own name is the better guess");
+        facts.settings.bridge = Some("br1".into());
+        assert_eq!(bridge(&facts, Some("br9")), Link::bridge("br1"));
+    }
+
+    #[test]
+    fn a_prefix_that_does_not_fit_is_an_error() {
+        let facts = with(&["10.9.0.1/32"], |f| {
+            f.settings.bridge = Some("br0".into());
+            f.settings.prefix4 = Some(33);
+        });
+        assert!(interfaces(&facts, None).unwrap_err().to_string().contains("prefix length 33"));
+    }
+}

@@ -1,6 +1,6 @@
 //! Facts and settings to a plan. Pure: nothing is looked at, nothing is touched.
 
-use super::configure;
+use super::configure::{self, Purpose};
 use super::network::{self, Interface};
 use super::plan::{Access, Plan};
 use crate::error::{Error, Result};
@@ -83,7 +83,7 @@ pub fn plan(facts: &Facts, volume: VolumePlan, way: Way<'_>) -> Result<Plan> {
     let container = &facts.container;
     let name = facts.target_name.clone();
     let nics = network::interfaces(facts, None)?;
-    let rendered = configure::configuration(facts, &volume, &nics)?;
+    let rendered = configure::configuration(facts, &volume, &nics, Purpose::Migration)?;
     let guest_plan = guest_plan(facts, &nics);
     let mut expected: Vec<IpAddr> = guest_plan.nics.iter().flat_map(|n| n.addresses.iter().map(IpNet::addr)).collect();
     expected.dedup();
@@ -108,7 +108,7 @@ pub fn plan(facts: &Facts, volume: VolumePlan, way: Way<'_>) -> Result<Plan> {
         config_text: rendered.text,
         hook: rendered.hook,
         idmap: configure::idmap(facts),
-        autostart_target: starts_with_host(facts),
+        autostart_target: configure::autostart(facts),
         cluster: way.cluster,
         resource,
         health_timeout: settings.health_timeout,
@@ -120,13 +120,6 @@ pub fn plan(facts: &Facts, volume: VolumePlan, way: Way<'_>) -> Result<Plan> {
         name,
         volume,
     })
-}
-
-/// Tells whether the container starts with this host once it is accepted: ONBOOT=yes, or ONBOOT unset for one that ran,
-/// which its node starts again too. Never what is disabled, and not where a cluster starts it.
-fn starts_with_host(facts: &Facts) -> bool {
-    let (ve, ran) = (&facts.container.ve, facts.container.status == Status::Running);
-    !facts.cluster.present && !ve.disabled && ve.onboot.unwrap_or(ran)
 }
 
 fn guest_plan(facts: &Facts, interfaces: &[Interface]) -> GuestPlan {
@@ -319,6 +312,18 @@ pub(super) mod tests {
         assert!(!with(Some(true), Status::Running, |f| f.cluster.present = true).autostart_target);
         let text = with(Some(true), Status::Running, |_| {}).config_text;
         assert!(text.contains("lxc.start.auto = 0"), "not before it is accepted: {text}");
+    }
+
+    #[test]
+    fn a_routed_container_must_answer_at_its_addresses_and_its_files_leave_the_interface_alone() {
+        let mut facts = good();
+        facts.settings.network = crate::model::settings::NetworkMode::Routed;
+        venet(&mut facts, &["10.0.0.101/32", "2001:db8::1/64"]);
+        let plan = planned(&facts);
+        let expected: Vec<String> = plan.expected_addresses.iter().map(ToString::to_string).collect();
+        assert_eq!(expected, ["10.0.0.101", "2001:db8::1"]);
+        assert_eq!(plan.guest_plan.nics[0].method, Method::None);
+        assert!(plan.config_text.contains("lxc.net.0.ipv4.address = 10.0.0.101/32"), "{}", plan.config_text);
     }
 
     #[test]

@@ -100,6 +100,9 @@ pub struct Report {
     pub config: Option<String>,
     /// The Pacemaker resource; null when there is none.
     pub resource: Option<String>,
+    /// Whether root in the container is root on the host; null when it was not planned yet.
+    #[serde(default)]
+    pub privileged: Option<bool>,
     /// What the operator should know.
     pub findings: Vec<Finding>,
 }
@@ -117,6 +120,7 @@ impl Report {
             volume: None,
             config: None,
             resource: None,
+            privileged: None,
             findings,
         }
     }
@@ -140,6 +144,7 @@ impl Report {
             volume,
             config,
             resource,
+            privileged: Some(plan.idmap.is_none()),
             downtime_seconds: downtime(records),
             phases,
             ..Report::not_begun(plan.container.ctid.as_str(), &plan.name, outcome, findings)

@@ -152,7 +152,8 @@ impl Shifter<'_> {
             }
         }
         let fragile = status.mode & SET_ID != 0 || !capability.is_empty();
-        wanted.mark = marked.or_else(|| fragile.then(|| Mark { mode: status.mode, flags: 0, capability }));
+        let untouched = if fragile { Some(Mark { mode: status.mode, flags: 0, capability }) } else { None };
+        wanted.mark = marked.or(untouched);
         Ok(wanted)
     }
 

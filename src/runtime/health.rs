@@ -209,11 +209,15 @@ impl Watch<'_> {
         let family = if address.is_ipv4() { "-4" } else { "-6" };
         let ping = Command::read("ping").args([family, "-n", "-c", "1", "-W", "1"]).arg(address.to_string());
         let answered = self.lxc.host.run(&ping.timeout(Duration::from_secs(10)))?.status == 0;
-        self.judge(address, answered)
+        let device = words.iter().skip_while(|w| **w != "dev").nth(1).copied();
+        self.judge(address, device, answered)
     }
 
-    fn judge(&self, address: IpAddr, answered: bool) -> Result<Reach> {
+    /// Only the neighbour on the way to it counts: a routed container has a link of its own, and the uplink may still
+    /// remember who had the address before the move.
+    fn judge(&self, address: IpAddr, device: Option<&str>, answered: bool) -> Result<Reach> {
         let neighbour = Command::read("ip").args(["-o", "neigh", "show"]).arg(address.to_string());
+        let neighbour = neighbour.args(device.into_iter().flat_map(|d| ["dev", d]));
         let text = self.lxc.host.run(&neighbour)?.text();
         let mut words = text.split_whitespace();
         let mac = words.find(|w| *w == "lladdr").and_then(|_| words.next()).map(str::to_ascii_lowercase);

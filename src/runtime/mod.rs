@@ -27,6 +27,11 @@ use std::time::{Duration, Instant};
 
 /// How long a killed container may take to be gone: its memory and its mounts have to be torn down.
 const GONE_AFTER_KILL: Duration = Duration::from_secs(20);
+/// LXC (to 5.0.2) asks for a free loop device and then takes it. When somebody was faster, a second migration or mount, it
+/// says this and gives up.
+const LOOP_TAKEN: &str = "Device or resource busy - Failed to set loop fd";
+/// How often a start is tried that fails so.
+const LOOP_ATTEMPTS: u32 = 10;
 /// A configuration that is larger is not one.
 const CONFIG_LIMIT: u64 = 1 << 20;
 
@@ -95,14 +100,20 @@ impl Lxc {
         }
         let log = self.log_path(name);
         self.run_ok(&Command::write("mkdir").arg("-p").arg(&self.log_dir)).doing(doing)?;
-        // LXC appends; the errors of an earlier start would be told as this one's.
-        self.run_ok(&Command::write("rm").arg("-f").arg("--").arg(&log)).doing(doing)?;
-        let output = self.host.run(&self.start_command(name, config)).doing(doing)?;
-        if output.status == 0 {
-            return Ok(());
+        for left in (0..LOOP_ATTEMPTS).rev() {
+            // LXC appends; the errors of an earlier start would be told as this one's.
+            self.run_ok(&Command::write("rm").arg("-f").arg("--").arg(&log)).doing(doing)?;
+            let output = self.host.run(&self.start_command(name, config)).doing(doing)?;
+            if output.status == 0 {
+                break;
+            }
+            let text = self.tail(&log, 65536).unwrap_or_default();
+            if left == 0 || !text.contains(LOOP_TAKEN) {
+                return Err(log::start_error(&text, &output, &log)).doing(doing);
+            }
+            std::thread::sleep(self.poll);
         }
-        let text = self.tail(&log, 65536).unwrap_or_default();
-        Err(log::start_error(&text, &output, &log)).doing(doing)
+        Ok(())
     }
 
     /// Asks a container to shut down, waits, and kills it when `timeout` is over. Returns how it ended; a container that

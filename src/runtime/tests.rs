@@ -150,6 +150,26 @@ fn a_failed_start_tells_what_the_log_says() {
 }
 
 #[test]
+fn a_start_that_lost_its_loop_device_to_another_is_tried_again() {
+    let start = "lxc-start -P /var/lib/lxc -n ct -d -f /c -l INFO -o /var/log/x/ct.lxc.log";
+    let taken =
+        "lxc-start ct 2026 ERROR    utils - u.c:prepare_loop:1 - Device or resource busy - Failed to set loop fd\n";
+    let answering = || {
+        info(Fake::default(), "s", "STOPPED")
+            .says("mkdir -p /var/log/x", "")
+            .says("rm -f -- /var/log/x/ct.lxc.log", "")
+            .says("tail -c 65536 -- /var/log/x/ct.lxc.log", taken)
+    };
+    let (there, fake) = lxc(answering().on(start, 1, "").on(start, 1, "").says(start, ""));
+    there.start("ct", Path::new("/c")).unwrap();
+    assert_eq!(fake.count(start), 3);
+    let (there, fake) = lxc(answering().on(start, 1, ""));
+    let error = there.start("ct", Path::new("/c")).unwrap_err();
+    assert!(error.chain().join(": ").contains("Failed to set loop fd"), "{error:?}");
+    assert_eq!(fake.count(start), 10);
+}
+
+#[test]
 fn addresses_and_init() {
     let (lxc, _) = lxc(info(info(Fake::default(), "i", "10.0.0.101\n2001:db8::101\njunk\n"), "p", "-1\n"));
     assert_eq!(
@@ -181,7 +201,10 @@ fn debian() -> Fake {
     Fake::default()
         .says(&listing("/sys/class/net", "bridge"), "/sys/class/net/br1/bridge\0/sys/class/net/br0.10/bridge\0")
         .says(&listing("/sys/class/net", "ifindex"), "/sys/class/net/br1/ifindex\0/sys/class/net/lo/ifindex\0")
-        .says(&Command::read("sh").args(["-c", super::uplink::PROXIES]).to_string(), "eth0\0br0.10\0")
+        .says(
+            &Command::read("sh").args(["-c", super::uplink::PROXIES]).to_string(),
+            "/proc/sys/net/ipv6/conf/eth0/proxy_ndp\0/proc/sys/net/ipv6/conf/br0.10/proxy_ndp\0",
+        )
         .says("stat -L -c %a -- / /var /var/lib /var/lib/lxc", "755\n755\n755\n700\n")
         .file("/proc/sys/kernel/osrelease", "6.1.0-18-amd64\n")
         .says("uname -m", "x86_64\n")
@@ -261,7 +284,7 @@ fn expecting() -> HealthCheck {
 
 const ROUTE: &str = "ip -o route get 10.0.0.101";
 const PING: &str = "ping -4 -n -c 1 -W 1 10.0.0.101";
-const NEIGH: &str = "ip -o neigh show 10.0.0.101";
+const NEIGH: &str = "ip -o neigh show 10.0.0.101 dev br0";
 
 #[test]
 fn a_well_container_is_reported_with_what_it_showed() {
@@ -301,6 +324,16 @@ fn another_machine_with_the_address_is_told_even_if_it_answers() {
     let check = HealthCheck { macs: vec!["02:00:00:00:00:01".into()], ..expecting() };
     let said = failure(fake, &check);
     assert!(said.contains("seen: 00:11:22:33:44:55 answers for it"), "{said}");
+}
+
+#[test]
+fn who_had_the_address_of_a_routed_container_before_does_not_matter() {
+    let fake = well().says(ROUTE, "10.0.0.101 dev veth5 src 10.9.9.2 uid 0\n").says(PING, "");
+    let fake = fake
+        .says("ip -o neigh show 10.0.0.101", "10.0.0.101 dev eth0 lladdr 00:11:22:33:44:55 STALE")
+        .says("ip -o neigh show 10.0.0.101 dev veth5", "10.0.0.101 lladdr 02:00:00:00:00:01 REACHABLE");
+    let check = HealthCheck { macs: vec!["02:00:00:00:00:01".into()], ..expecting() };
+    assert!(lxc(fake).0.wait_healthy("ct", &check, &Cancel::new()).unwrap().findings.is_empty());
 }
 
 #[test]

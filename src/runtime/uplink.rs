@@ -4,11 +4,9 @@ use super::{Lxc, commands};
 use crate::error::Result;
 use crate::model::target::Forwarding;
 
-/// Prints the names of the interfaces for which this host answers neighbour discovery on behalf of others, each followed
-/// by a zero byte.
-pub(super) const PROXIES: &str = r#"for f in /proc/sys/net/ipv6/conf/*/proxy_ndp; do
-  if read -r v <"$f" && [ "$v" = 1 ]; then d=${f%/*}; printf '%s\0' "${d##*/}"; fi
-done 2>/dev/null; :"#;
+/// Prints the settings of the interfaces for which this host answers neighbour discovery on behalf of others, each followed
+/// by a zero byte. Not by the shell's own `read`, which asks for single bytes, and the kernel gives only the first.
+pub(super) const PROXIES: &str = "grep -lxZ 1 /proc/sys/net/ipv6/conf/*/proxy_ndp 2>/dev/null; :";
 /// Flags of a route (linux/route.h): it works; it leads nowhere on purpose.
 const UP: u32 = 0x1;
 const REJECT: u32 = 0x200;
@@ -25,7 +23,7 @@ impl Lxc {
     pub(super) fn forwarding(&self) -> Result<Forwarding> {
         let on = |path: &str| Ok::<bool, crate::error::Error>(!matches!(self.small(path)?.trim(), "" | "0"));
         let proxies = self.run_ok(&commands::question("sh").args(["-c", PROXIES]))?;
-        let names = proxies.stdout.split(|b| *b == 0).filter(|n| !n.is_empty());
+        let names = proxies.stdout.split(|b| *b == 0).filter_map(|path| path.rsplit(|b| *b == b'/').nth(1));
         Ok(Forwarding {
             v4: on("/proc/sys/net/ipv4/ip_forward")?,
             v6: on("/proc/sys/net/ipv6/conf/all/forwarding")?,

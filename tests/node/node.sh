@@ -56,7 +56,9 @@ inside_setup() { # DIR
         fi
     done
     mount -t proc proc "$root/proc"
-    mount -t sysfs -o ro sysfs "$root/sys" 2>/dev/null || true
+    # Read-only the mount and not the file system, which is that of the whole network namespace: with that no container in
+    # it could have a user name space and a /sys.
+    if mount -t sysfs sysfs "$root/sys" 2>/dev/null; then mount -o remount,bind,ro "$root/sys"; fi
     for d in dev tmp run root; do mount -t tmpfs -o mode=0755 ovznode "$root/$d"; done
     chmod 1777 "$root/tmp"
     chmod 700 "$root/root"

@@ -11,7 +11,8 @@ use ovz2lxc::model::settings::Settings;
 use ovz2lxc::model::target::{CgroupMode, Target};
 use ovz2lxc::model::volume::{StorageKind, VolumePlan};
 use ovz2lxc::openvz::{self, ParseContext};
-use ovz2lxc::pipeline::{configure, network, planner};
+use ovz2lxc::pipeline::configure::{self, Purpose};
+use ovz2lxc::pipeline::{network, planner};
 
 /// The bridge of addresses without one.
 pub const BRIDGE: &str = "br0";
@@ -32,6 +33,8 @@ pub struct Ve<'a> {
     pub storage: Option<StorageKind>,
     /// The target; this host, looked at in the sandbox, when unset.
     pub target: Option<Target>,
+    /// What for; a migration when unset.
+    pub purpose: Purpose,
     /// Everything else.
     pub settings: Settings,
 }
@@ -47,6 +50,7 @@ impl<'a> Ve<'a> {
             cgroup: None,
             storage: None,
             target: None,
+            purpose: Purpose::Migration,
             settings: Settings::default(),
         }
     }
@@ -72,7 +76,7 @@ pub fn make(sandbox: &Sandbox, short: &str, ve: &Ve<'_>) -> Made {
         file: "/etc/vz/conf/101.conf".into(),
         approximate: ve.approximate.iter().map(|k| (*k).to_owned()).collect(),
     };
-    let parsed = openvz::parse(&ctid, None, ve.text.as_bytes(), &context);
+    let parsed = openvz::parse(&ctid, None, ve.text.as_bytes(), &context).unwrap();
     let target = ve.target.clone().unwrap_or_else(|| sandbox.target());
     let settings = Settings {
         // LXC names control groups after the container, and they are the host's: other tests have some too.
@@ -96,7 +100,7 @@ pub fn make(sandbox: &Sandbox, short: &str, ve: &Ve<'_>) -> Made {
     };
     let volume = planner::volume_plan(&facts).unwrap();
     let interfaces = network::interfaces(&facts, Some(BRIDGE)).unwrap();
-    let rendered = configure::configuration(&facts, &volume, &interfaces).unwrap();
+    let rendered = configure::configuration(&facts, &volume, &interfaces, ve.purpose).unwrap();
     Made { ct: target_name, facts, volume, rendered }
 }
 

@@ -4,9 +4,11 @@ mod cluster;
 mod config;
 mod guest;
 mod network;
+mod routed;
 mod source;
 mod storage;
 mod target;
+mod unprivileged;
 
 use super::Rule;
 use crate::model::facts::Facts;
@@ -41,8 +43,13 @@ impl Rule for Check {
 /// Returns every rule, in the order in which a reader wants the answers: can it run there, does it fit, will it be
 /// reached, what is lost.
 pub fn rules() -> impl Iterator<Item = &'static dyn Rule> {
-    [source::RULES, target::RULES, guest::RULES, storage::RULES, network::RULES, cluster::RULES, config::RULES]
+    let can_run = [source::RULES, target::RULES, guest::RULES, unprivileged::RULES];
+    let is_reached = [network::RULES, routed::RULES, cluster::RULES];
+    can_run
         .into_iter()
+        .chain([storage::RULES])
+        .chain(is_reached)
+        .chain([config::RULES])
         .flatten()
         .map(|check| check as &dyn Rule)
 }

@@ -1,5 +1,6 @@
-//! Bridges, addresses, and whether the guest can be told about them.
+//! Bridges, addresses, and whether the guest can be told about them. An interface that is routed has none of these.
 
+use super::routed::is_routed;
 use super::{Check, note, when};
 use crate::model::facts::Facts;
 use crate::model::finding::{Finding, Severity};
@@ -19,7 +20,8 @@ pub(super) const RULES: &[Check] = &[
 /// The bridge of every interface, with the interface's name: venet0's addresses share one interface per bridge.
 fn bridges(facts: &Facts) -> Vec<(String, Option<&str>)> {
     let ve = &facts.container.ve;
-    let venet = ve.venet.iter().map(|a| (format!("venet0 {}", a.address), facts.place(a).bridge));
+    let on_bridge = if is_routed(facts) { &[][..] } else { ve.venet.as_slice() };
+    let venet = on_bridge.iter().map(|a| (format!("venet0 {}", a.address), facts.place(a).bridge));
     let veth = ve.veth.iter().map(|v| (v.ifname.clone(), facts.bridge(v.bridge.as_deref())));
     venet.chain(veth).collect()
 }
@@ -53,8 +55,13 @@ fn bridge_missing(facts: &Facts) -> Vec<Finding> {
         .collect()
 }
 
+/// Tells whether the guest's own files set the addresses; of a routed interface LXC does.
+fn by_guest(facts: &Facts) -> bool {
+    facts.settings.addresses == AddressMode::Guest && !is_routed(facts)
+}
+
 fn dialect_unknown(facts: &Facts) -> Vec<Finding> {
-    let must_write = facts.settings.addresses == AddressMode::Guest && !facts.container.ve.venet.is_empty();
+    let must_write = by_guest(facts) && !facts.container.ve.venet.is_empty();
     when(must_write && facts.guest.network == NetworkDialect::Unknown, || {
         note("it is not known how the container configures its network, so the addresses cannot be written into it")
             .remedy(
@@ -66,8 +73,7 @@ fn dialect_unknown(facts: &Facts) -> Vec<Finding> {
 
 fn prefix_unknown(facts: &Facts) -> Vec<Finding> {
     // LXC reaches a gateway outside of the subnet by itself.
-    let guest = facts.settings.addresses == AddressMode::Guest;
-    let without = facts.container.ve.venet.iter().filter(|a| guest && facts.place(a).prefix.is_none());
+    let without = facts.container.ve.venet.iter().filter(|a| by_guest(facts) && facts.place(a).prefix.is_none());
     let list: Vec<String> = without.map(|a| a.address.to_string()).collect();
     when(!list.is_empty(), || {
         note("no prefix length is known for addresses of the container, they stay host addresses")
@@ -80,6 +86,9 @@ fn prefix_unknown(facts: &Facts) -> Vec<Finding> {
 fn gateway_unknown(facts: &Facts) -> Vec<Finding> {
     let family = |v4: bool| facts.container.ve.venet.iter().filter(move |a| matches!(a.address, IpAddr::V4(_)) == v4);
     let mut findings = Vec::new();
+    if is_routed(facts) {
+        return findings; // the host is the gateway
+    }
     for (v4, name) in [(true, "IPv4"), (false, "IPv6")] {
         let list: Vec<String> = family(v4).map(|a| a.address.to_string()).collect();
         let known = family(v4).any(|a| facts.place(a).gateway.is_some());

@@ -36,8 +36,17 @@ fn dump(facts: &Facts) -> Vec<Finding> {
 fn disabled(facts: &Facts) -> Vec<Finding> {
     when(facts.container.ve.disabled, || {
         note("the container is disabled on the source (DISABLED=yes)")
-            .detail("vzctl refuses to start it; after the migration nothing does")
-            .remedy("make sure that it is meant to run on the target")
+            .detail(match facts.container.status {
+                Status::Running => {
+                    "it runs all the same, but vzctl refuses to start it again should the migration fail; after the \
+                     migration nothing starts it by itself"
+                }
+                _ => "vzctl refuses to start it; after the migration nothing starts it by itself",
+            })
+            .remedy(format!(
+                "make sure that it is meant to run on the target, then: vzctl set {} --disabled no --save",
+                facts.container.ctid
+            ))
             .subject("DISABLED")
     })
 }

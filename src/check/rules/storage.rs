@@ -111,9 +111,12 @@ fn space_unknown(facts: &Facts) -> Vec<Finding> {
 fn on_host(facts: &Facts) -> Vec<Finding> {
     when(facts.settings.storage == StorageKind::Dir, || {
         note("the container's tree will be a directory of the host's own file system")
-            .detail(
-                "a privileged container can remount that file system read-only (old halt scripts do) and fill it up",
-            )
+            .detail(match facts.settings.unprivileged {
+                true => "the container can fill that file system up",
+                false => {
+                    "a privileged container can remount that file system read-only (old halt scripts do) and fill it up"
+                }
+            })
             .remedy("use --storage image or a logical volume")
             .subject(&facts.storage.place)
     })

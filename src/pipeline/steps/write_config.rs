@@ -1,7 +1,8 @@
 //! Writes the LXC configuration, autostart off, and the script that it calls on the host.
 
 use super::super::migration::Migration;
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
+use crate::model::settings::IdRange;
 use crate::pipeline::autostart;
 use crate::pipeline::configure::HOOK;
 use crate::pipeline::plan::Plan;
@@ -58,6 +59,15 @@ fn let_through(dir: &Path) -> std::io::Result<()> {
     std::fs::set_permissions(dir, Permissions::from_mode(mode & 0o7777 | 0o011))
 }
 
+/// Another migration may have planned with the same ids meanwhile.
+fn still_free(range: &IdRange, taken: &[IdRange]) -> Result<()> {
+    if !taken.iter().any(|t| t.overlaps(range)) {
+        return Ok(());
+    }
+    Err(Error::new(format!("ids from {} were given to another container meanwhile", range.base))
+        .hint("begin again: other ids are chosen then, unless --id-range names these"))
+}
+
 impl Step<Migration<'_>> for WriteConfig {
     fn id(&self) -> &'static str {
         "write-config"
@@ -73,6 +83,9 @@ impl Step<Migration<'_>> for WriteConfig {
 
     fn apply(&self, m: &mut Migration<'_>) -> Result<Value> {
         let path = &m.plan.config_path;
+        if let Some(map) = &m.plan.idmap {
+            still_free(&map.range, &m.tools.lxc.id_ranges()?)?;
+        }
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir).doing(|| format!("making {}", dir.display()))?;
             if m.plan.idmap.is_some() {
@@ -154,6 +167,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write_all(&plan(dir.path(), None)).unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no hook, no script");
+    }
+
+    #[test]
+    fn ids_that_were_given_away_meanwhile_are_not_given_twice() {
+        let range = |base, count| IdRange { base, count };
+        let wanted = range(100_000, 65_536);
+        assert!(still_free(&wanted, &[range(165_536, 10), range(99_000, 1000)]).is_ok());
+        let error = still_free(&wanted, &[range(165_535, 1)]).unwrap_err();
+        assert!(error.to_string().contains("100000") && error.first_hint().is_some());
     }
 
     #[test]

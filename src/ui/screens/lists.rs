@@ -7,12 +7,13 @@ use crate::fixup::{Catalogue, Module};
 use crate::model::container::Summary;
 use crate::model::finding::Finding;
 use crate::model::size::Bytes;
-use crate::model::ve::KeyAnswer;
+use crate::model::ve::{KeyAnswer, Outcome};
 use crate::transfer::Stats;
 use crate::ui::table::{self, simple};
 use crate::ui::terminal::Style;
 use crate::ui::text::{plain, wrap};
 use serde::Serialize;
+use std::path::PathBuf;
 
 /// One migration of `status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -94,24 +95,53 @@ pub fn copied(stats: &Stats, style: Style) -> String {
     text
 }
 
-/// Writes `convert`.
-pub fn converted(config: &str, keys: &[KeyAnswer], found: &[Finding], style: Style) -> String {
-    let mut text = config.to_owned();
-    text.push_str(&format!("\n{}\n", style.paint.bold("# What became of each key")));
-    for answer in keys {
-        let outcome = format!("{:?}", answer.outcome).to_lowercase();
-        let line = format!(
-            "{} = {}: {outcome}{}{}",
-            answer.key,
-            answer.value,
-            prefixed(" into ", &answer.into),
-            prefixed("; ", &answer.why)
-        );
-        for line in wrap(&plain(&line), usize::from(style.width).saturating_sub(2)) {
-            text.push_str(&format!("# {line}\n"));
+/// What `convert` made.
+pub struct Conversion<'a> {
+    /// The configuration.
+    pub config: &'a str,
+    /// The script that it calls, with its place.
+    pub hook: Option<(PathBuf, &'a str)>,
+    /// Its root is the host's root.
+    pub privileged: bool,
+    /// What became of each key.
+    pub keys: &'a [KeyAnswer],
+    /// Findings.
+    pub findings: &'a [Finding],
+}
+
+/// Writes `convert`: a configuration, everything else in it as comments.
+pub fn converted(made: &Conversion<'_>, style: Style) -> String {
+    let mut text = made.config.to_owned();
+    let head = |text: &mut String, title: &str| text.push_str(&format!("\n{}\n", style.paint.bold(title)));
+    let width = usize::from(style.width).saturating_sub(2);
+    if let Some((path, script)) = &made.hook {
+        head(&mut text, &format!("# {} (mode 0755):", plain(&path.display().to_string())));
+        for line in script.lines() {
+            text.push_str(&format!("#   {}\n", plain(line)));
         }
     }
-    text.push_str(&findings(found, style).lines().map(|l| format!("#{l}\n")).collect::<String>());
+    head(&mut text, "# What became of each key");
+    for answer in made.keys {
+        text.push_str(&format!("# {}=\"{}\"\n", plain(&answer.key), plain(&answer.value)));
+        let outcome = answer.outcome.word();
+        let line = format!("{outcome}{}{}", prefixed(": ", &answer.into), prefixed("; ", &answer.why));
+        for line in wrap(&plain(&line), width.saturating_sub(4)) {
+            text.push_str(&format!("#     {line}\n"));
+        }
+    }
+    let count = |outcome| made.keys.iter().filter(|k| k.outcome == outcome).count();
+    let sums = Outcome::ALL.map(|outcome| format!("{} {}", count(outcome), outcome.word()));
+    text.push_str(&format!("# {} keys: {}\n", made.keys.len(), sums.join(", ")));
+    let root = if made.privileged {
+        "# privileged: its root is the host's root (--unprivileged gives it ids of its own)\n"
+    } else {
+        "# unprivileged: its root is none on the host\n"
+    };
+    text.push_str(root);
+    if !made.findings.is_empty() {
+        head(&mut text, "# What deserves a look");
+    }
+    text.push_str(&findings(made.findings, style).lines().map(|l| format!("#{l}\n")).collect::<String>());
     text
 }
 

@@ -65,6 +65,10 @@ fn places(report: &Report) -> String {
             lines.push((what, plain(place)));
         }
     }
+    if let (Some(privileged), true) = (report.privileged, report.config.is_some()) {
+        let root = if privileged { "root of this host (privileged)" } else { "nobody on this host (unprivileged)" };
+        lines.push(("its root", root.to_owned()));
+    }
     if lines.is_empty() {
         String::new()
     } else {
@@ -163,6 +167,7 @@ mod tests {
             downtime_seconds: Some(4.5),
             volume: Some("/dev/vg/lxc-web".into()),
             config: Some("/srv/lxc/lxc-web/config".into()),
+            privileged: Some(true),
             ..Report::not_begun("101", "lxc-web", outcome, Vec::new())
         }
     }
@@ -170,12 +175,27 @@ mod tests {
     #[test]
     fn the_last_screen_says_what_where_and_what_next_in_80_columns() {
         let text = migration(&report(Outcome::Migrated), Style { width: 80, paint: Paint::off() });
-        for part in
-            ["migrated", "copy-live", "2 KiB", "4.5 s", "/dev/vg/lxc-web", "-P /srv/lxc", "rollback 101", "finish 101"]
-        {
+        for part in [
+            "migrated",
+            "copy-live",
+            "2 KiB",
+            "4.5 s",
+            "/dev/vg/lxc-web",
+            "(privileged)",
+            "-P /srv/lxc",
+            "rollback 101",
+            "finish 101",
+        ] {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
         assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
+    fn the_last_screen_names_an_unprivileged_container() {
+        let unprivileged = Report { privileged: Some(false), ..report(Outcome::Migrated) };
+        let text = migration(&unprivileged, Style { width: 80, paint: Paint::off() });
+        assert!(text.contains("(unprivileged)") && !text.contains("(privileged)"), "{text}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod lists;
 mod migration;
 
 pub use dry_run::{changes, dry_run};
-pub use lists::{StatusLine, converted, copied, fixup, fixups, inventory, settings, status};
+pub use lists::{Conversion, StatusLine, converted, copied, fixup, fixups, inventory, settings, status};
 pub use migration::{batch, finished, migration, rolled_back};
 
 use findings::findings;
