@@ -185,6 +185,14 @@ fn an_unprivileged_container_runs_with_ids_of_its_own() {
     assert_eq!((code, &report["outcome"]), (3, &"blocked".into()), "{said}");
     assert!(ids(&report).contains(&"unprivileged-path-closed"), "{report:#}");
     open_way(&bench.lxc_path());
+    let hidden = bench.node.work.join("hidden");
+    std::fs::create_dir(&hidden).unwrap();
+    std::fs::set_permissions(&hidden, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let in_it = ["--storage", "dir", "--volume-dir", hidden.to_str().unwrap()];
+    let (_, report, said) = bench.migrate(&[&range[..], &in_it].concat());
+    let closed = report["findings"].as_array().unwrap().iter().find(|f| f["id"] == "unprivileged-path-closed");
+    let detail = closed.unwrap_or_else(|| panic!("{said}"))["detail"].as_str().unwrap();
+    assert_eq!(detail, format!("others must not pass {}", hidden.display()));
 
     let from = format!("root@127.0.0.1:{}", bench.node.port);
     let dry = ["migrate", "101", "--from", &from, "--cluster", "none", "--dry-run"];
@@ -196,9 +204,20 @@ fn an_unprivileged_container_runs_with_ids_of_its_own() {
     let (code, report, said) = bench.migrate(&[&range[..], &["--rehearse-failure", "shift-ids"]].concat());
     assert_eq!((code, &report["outcome"]), (1, &"rolled_back".into()), "{said}");
     bench.assert_as_before("after a failure of the shift");
+    let kept = || {
+        let found = run("find", &[bench.node.work.join("state").to_str().unwrap(), "-name", "fixups-before.json"]);
+        String::from_utf8(found.stdout).unwrap().trim_end().to_owned()
+    };
+    assert_eq!(kept(), "", "it went with the tree that it was about");
+    let places = run("find", &[bench.node.work.join("state").to_str().unwrap(), "-name", "journal*"]);
+    let journal = PathBuf::from(String::from_utf8(places.stdout).unwrap().lines().next().unwrap());
+    let stale = journal.with_file_name("fixups-before.json");
+    std::fs::write(&stale, "stale").unwrap();
 
     let (code, report, said) = bench.migrate(&range);
     assert_eq!((code, &report["outcome"], &report["privileged"]), (0, &"migrated".into(), &false.into()), "{said}");
+    assert_eq!(PathBuf::from(kept()), stale);
+    assert!(read(&stale).starts_with('['), "an earlier run's record is not this one's");
     let shifted = report["phases"].as_array().unwrap().iter().find(|p| p["phase"] == "shift-ids");
     assert_eq!(shifted.unwrap()["state"], "done");
     assert!(read(bench.directory().join("config")).contains("lxc.idmap = u 0 1000000 65536"));

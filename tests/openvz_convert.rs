@@ -185,6 +185,8 @@ fn generated_configurations_are_what_was_computed() {
         want.memory_bytes = pages.filter(unlimited_32).map(|n| n * 4096);
         let (text, pages) = pair(&mut random, 4096);
         line("SWAPPAGES", &text);
+        // Less than a page is no swap at all, which is a limit.
+        let pages = pages.or_else(|| (!text.contains("unlimited")).then_some(0));
         want.swap_bytes = pages.filter(|n| unlimited_32(n) && want.memory_bytes.is_some()).map(|n| n * 4096);
         let (pids, ptys) = (1 + random.below(100_000), 1 + random.below(1000));
         line("NUMPROC", &format!("{}:{pids}", random.below(10)));
@@ -286,7 +288,7 @@ fn every_documented_parameter_is_answered() {
         assert!(one.outcome != Outcome::Approximated || !one.into.is_empty(), "{name} goes nowhere: {one:?}");
         assert!(!one.why.contains("does not know this name"), "{name}");
     }
-    assert_eq!(ve.nameservers, Resolver::List(vec!["1".into()]));
+    assert_eq!(ve.nameservers, Resolver::Unset, "1 is not an address");
 }
 
 fn convert(file: &std::path::Path, more: &[&str]) -> std::process::Output {
@@ -311,6 +313,48 @@ fn a_file_that_is_no_text_is_refused_with_its_place() {
         assert_eq!(output.status.code(), Some(1), "{text}");
         assert!(text.contains(said) && text.contains("hint: ") && !text.contains("panicked"), "{text}");
     }
+}
+
+/// The answer names the target as the configuration does.
+#[test]
+fn the_name_of_the_target_is_the_one_that_was_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("101.conf");
+    for name in ["my web", "a+b_", &"a".repeat(80), "lxc-web", ".", "web1"] {
+        std::fs::write(&file, format!("NAME=\"{name}\"\nHOSTNAME=h\n")).unwrap();
+        let output = convert(&file, &[]);
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let text = document["lxc_config"].as_str().unwrap();
+        let target = ovz2lxc::model::names::target_name(name).unwrap_or_else(|| "lxc-101".into());
+        assert!(text.contains(&format!("/{target}/")), "{name}: {text}");
+        let key = &document["keys"][0];
+        let plain = name.strip_prefix("lxc-").unwrap_or(name) == target.strip_prefix("lxc-").unwrap();
+        assert_eq!(key["outcome"] == "converted", plain, "{key}");
+        assert!(plain || target == "lxc-101" || key["why"].as_str().unwrap().contains(&target), "{key}");
+    }
+}
+
+/// What vzctl takes and LXC cannot have is left out before it is an error of the writer.
+#[test]
+fn what_lxc_cannot_have_is_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("101.conf");
+    let conf = format!(
+        "HOSTNAME={}\nIP_ADDRESS=\"127.0.0.1 10.0.0.1/24\"\nDEVICES=b:4294967295:4294967295:rw\nDEVNODES=\"a'b:rw\"\n\
+         NETIF=\"ifname=eth1,mac=00:18:51:00:00:01,host_ifname=v0;ifname=eth2,mac=00:18:51:00:00:01,host_ifname=v0;\
+         ifname=e%d;ifname=eth3,mac=01:00:00:00:00:00\"\n",
+        "a".repeat(65)
+    );
+    std::fs::write(&file, conf).unwrap();
+    let output = convert(&file, &[]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {text}"));
+    let config = document["lxc_config"].as_str().unwrap();
+    assert!(
+        !config.contains("b *:* rw") && !config.contains("4294967295") && !config.contains("127.0.0.1"),
+        "{config}"
+    );
+    assert_eq!(config.matches("00:18:51:00:00:01").count(), 1, "{config}");
 }
 
 #[test]

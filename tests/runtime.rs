@@ -65,7 +65,8 @@ impl Lab {
     fn write(&self, config: &ContainerConfig, cgroup: CgroupMode) -> PathBuf {
         let target = self.target();
         let dialect = Dialect { version: target.lxc.unwrap(), cgroup };
-        let host = Abilities { cpus: target.cpus, numa_nodes: 1, swap_accounting: target.swap_accounting };
+        let swap_accounting = target.swap_accounting;
+        let host = Abilities { cpus: target.cpus, numa_nodes: 1, swap_accounting, pids: target.pids };
         let rendered = render(config, &dialect, &host).unwrap();
         let path = self.lxc.config_path(CT);
         std::fs::write(&path, rendered.text).unwrap();

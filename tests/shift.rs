@@ -11,7 +11,7 @@ use ovz2lxc::error::{Kind, Result};
 use ovz2lxc::host::{Command, Host, Local};
 use ovz2lxc::model::settings::IdRange;
 use ovz2lxc::rootfs::Rootfs;
-use ovz2lxc::rootfs::shift::{Before, Shifted, shift};
+use ovz2lxc::rootfs::shift::{Before, Notes, Shifted, shift};
 use rustix::fs::IFlags;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -25,7 +25,13 @@ const RANGE: IdRange = IdRange { base: 100_000, count: 65_536 };
 const NOBODY: u32 = u32::MAX;
 
 fn run(tree: &Path, range: IdRange, before: Before) -> Result<Shifted> {
-    shift(&Rootfs::open(tree).unwrap(), range, before, &Cancel::new())
+    let dir = tempfile::tempdir().unwrap();
+    noted(tree, range, before, &dir.path().join("notes"))
+}
+
+fn noted(tree: &Path, range: IdRange, before: Before, notes: &Path) -> Result<Shifted> {
+    let (mut notes, _) = Notes::open(notes).unwrap();
+    shift(&Rootfs::open(tree).unwrap(), range, before, &mut notes, &Cancel::new())
 }
 
 fn may(test: &str) -> bool {
@@ -197,6 +203,43 @@ fn immutable_and_append_only_entries_are_so_afterwards() {
     assert!(seen.values().all(|f| f.keys().all(|k| !k.contains("ovz2lxc"))), "{seen:#?}");
 }
 
+/// A walk that died when the flags were off, and before the entry itself could say so.
+#[test]
+fn flags_that_an_interrupted_walk_took_off_are_put_back() {
+    let test = "flags_that_an_interrupted_walk_took_off_are_put_back";
+    if !may(test) {
+        return;
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let (tree, notes) = (temp.path().join("tree"), temp.path().join("notes"));
+    std::fs::create_dir_all(tree.join("dir")).unwrap();
+    std::fs::write(tree.join("file"), "x").unwrap();
+    std::fs::hard_link(tree.join("file"), tree.join("other-name")).unwrap();
+    std::fs::write(tree.join("log"), "x").unwrap();
+    let all = [("file", IFlags::IMMUTABLE), ("log", IFlags::APPEND), ("dir", IFlags::IMMUTABLE)];
+    let lock = |flags: fn(IFlags) -> IFlags| all.iter().all(|(name, f)| set_flags(&tree.join(name), flags(*f)));
+    if !lock(|f| f) {
+        return skip(test, "no chattr flags on this file system");
+    }
+    let first = noted(&tree, RANGE, Before::Untouched, &notes);
+    let off = lock(|_| IFlags::empty());
+    assert!(first.is_ok() && off);
+    // As it was then: nothing had changed but the flags.
+    for name in ["file", "log", "dir"] {
+        chown(&tree.join(name), 0, 0);
+    }
+    let second = noted(&tree, RANGE, Before::Begun, &notes);
+    let third = noted(&tree, RANGE, Before::Begun, &notes);
+    let found = all.map(|(name, _)| flags(&tree.join(name)) & (IFlags::IMMUTABLE | IFlags::APPEND));
+    lock(|_| IFlags::empty());
+    assert_eq!(second.unwrap().changed, 3);
+    assert_eq!(third.unwrap().changed, 0, "what is there is not set again");
+    assert_eq!(found, all.map(|(_, flags)| flags));
+    let seen = survey(&tree);
+    assert!(seen.values().all(|f| f["owner"] == "100000:100000"), "{seen:#?}");
+    assert!(seen.values().all(|f| f.keys().all(|k| !k.contains("ovz2lxc"))), "{seen:#?}");
+}
+
 /// A walk that died between what chown takes away and its return.
 #[test]
 fn what_an_interrupted_walk_took_off_is_put_back() {
@@ -254,7 +297,9 @@ fn a_request_to_stop_ends_the_walk() {
     if !may("a_request_to_stop_ends_the_walk") {
         return;
     }
-    let error = shift(&Rootfs::open(temp.path()).unwrap(), range, Before::Untouched, &cancel).unwrap_err();
+    let (mut notes, _) = Notes::open(&tempfile::tempdir().unwrap().path().join("notes")).unwrap();
+    let root = Rootfs::open(temp.path()).unwrap();
+    let error = shift(&root, range, Before::Untouched, &mut notes, &cancel).unwrap_err();
     assert_eq!(error.kind(), Kind::Interrupted);
 }
 

@@ -11,7 +11,7 @@ use ovz2lxc::model::settings::{IdRange, Settings};
 use ovz2lxc::model::target::{CgroupMode, Target};
 use ovz2lxc::model::volume::StorageKind;
 use ovz2lxc::rootfs::Rootfs;
-use ovz2lxc::rootfs::shift::{Before, shift};
+use ovz2lxc::rootfs::shift::{Notes, shift};
 use ovz2lxc::runtime::StopKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -86,7 +86,9 @@ fn a_directory_is_mounted_with_its_ids_mapped() {
 /// Makes the container's image of a tree that is given to the range's ids, as a migration does with the image itself.
 /// Nothing is mounted for it: mounts of one test are in the name spaces of others, and there they stay.
 fn shifted(sandbox: &Sandbox, made: &Made, tree: &Path, mib: u32) {
-    shift(&Rootfs::open(tree).unwrap(), RANGE, Before::Untouched, &Cancel::new()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (mut notes, before) = Notes::open(&dir.path().join("notes")).unwrap();
+    shift(&Rootfs::open(tree).unwrap(), RANGE, before, &mut notes, &Cancel::new()).unwrap();
     let passwd = std::fs::symlink_metadata(tree.join("etc/passwd")).unwrap();
     assert_eq!((passwd.uid(), passwd.gid()), (RANGE.base, RANGE.base));
     sandbox.image(tree, &made.volume.path, mib);

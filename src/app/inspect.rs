@@ -10,7 +10,7 @@ use crate::model::ctid::Ctid;
 use crate::model::facts::{Facts, StorageFacts};
 use crate::model::finding::Finding;
 use crate::model::guest::Guest;
-use crate::model::volume::VolumePlan;
+use crate::model::volume::{StorageKind, VolumePlan};
 use crate::openvz::Node;
 use crate::pipeline::peek::{self, Peek};
 use crate::pipeline::planner;
@@ -54,7 +54,12 @@ pub(super) fn inspect(
         .doing(|| format!("describing container {ctid} on {}", source.label()))?;
     let target_name = planner::target_name(&container, settings);
     let lxc = Lxc::new(Arc::clone(&session.local), &settings.lxc_path, &merged.state_dir.join("logs"))?;
-    let target = lxc.inspect().doing(|| "looking at LXC on this host")?;
+    let mut target = lxc.inspect().doing(|| "looking at LXC on this host")?;
+    if let (Some(dir), StorageKind::Dir) = (&settings.volume_dir, settings.storage) {
+        let more = lxc.closed_dirs(dir).doing(|| format!("looking at the way to {}", dir.display()))?;
+        let more: Vec<String> = more.into_iter().filter(|dir| !target.closed_dirs.contains(dir)).collect();
+        target.closed_dirs.extend(more);
+    }
     let cluster = cluster::cluster_for(&settings.cluster, Arc::clone(&session.local))?;
     let cluster_facts = cluster.inspect(&target_name, &settings.lxc_path).doing(|| "looking at the cluster")?;
     let mut late = Vec::new();

@@ -61,6 +61,10 @@ pub(super) const CASES: &[(&str, Change)] = &[
         f.settings.uplink = Some("eth1".into());
         f.container.ve.venet = vec![VenetAddress { address: "2001:db8::1".parse().unwrap(), prefix: 128 }];
     }),
+    ("network-gateway-unused", |f| {
+        f.settings.network = NetworkMode::Routed;
+        f.settings.gateway4 = Some("10.0.0.1".parse().unwrap());
+    }),
     ("network-uplink-unknown", |f| {
         f.settings.network = NetworkMode::Routed;
         f.target.uplink = None;
@@ -115,6 +119,8 @@ pub(super) const CASES: &[(&str, Change)] = &[
             outcome: Outcome::Blocked,
             into: String::new(),
             why: String::new(),
+            origin: String::new(),
+            known: true,
         });
     }),
     ("capability-no-equivalent", |f| f.container.ve.capabilities.on = vec!["ve_admin".into(), "net_admin".into()]),

@@ -208,6 +208,13 @@ fn what_stays_silent_for_a_routed_container() {
         (f.target.lxc, f.target.uplink) = (Some(LxcVersion { major: 1, minor: 0 }), None);
     };
     assert_eq!(routed(bare), [""; 0], "nothing is routed");
+    let gateways = |f: &mut Facts| {
+        f.settings.gateway4 = Some("10.0.0.1".parse().unwrap());
+        f.settings.gateway6 = Some("2001:db8::ff".parse().unwrap());
+    };
+    assert_eq!(routed(gateways), ["network-gateway-unused"; 2]);
+    let on_a_bridge = |f: &mut Facts| f.settings.gateway4 = Some("10.0.0.1".parse().unwrap());
+    assert_eq!(ids(&changed(on_a_bridge)), [""; 0]);
     let vlan = |f: &mut Facts| {
         let net =
             Subnet { subnet: "10.0.0.0/24".parse().unwrap(), bridge: None, gateway: None, mtu: None, vlan: Some(7) };

@@ -29,7 +29,9 @@ struct Masks<'a> {
 
 /// Writes the limits.
 pub(super) fn limits(limits: &Limits, w: &mut Writer, host: &Abilities) {
-    let masks = Masks { cpus: cpu_mask(limits, w, host.cpus), nodes: node_mask(limits, w, host.numa_nodes) };
+    let cpus = mask(limits.cpu_mask.as_deref(), &CPUS, w, host.cpus);
+    let nodes = mask(limits.node_mask.as_deref(), &NODES, w, host.numa_nodes);
+    let masks = Masks { cpus, nodes };
     let v1 = version_1(limits, &masks, host);
     let v2 = version_2(limits, &masks, host);
     let (writes_v1, writes_v2) = (w.dialect.writes_v1(), w.dialect.writes_v2());
@@ -56,6 +58,10 @@ fn positive(limit: Option<u64>) -> Option<u64> {
     limit.filter(|n| *n > 0)
 }
 
+fn pids(limits: &Limits) -> Option<u64> {
+    positive(limits.pids).map(|n| n.min(PIDS_MAX))
+}
+
 fn push(lines: &mut Lines, key: &'static str, value: Option<impl Display>) {
     lines.extend(value.map(|v| (key, v.to_string())));
 }
@@ -74,7 +80,7 @@ fn version_1(limits: &Limits, masks: &Masks<'_>, host: &Abilities) -> Lines {
     push(&mut lines, "cpu.cfs_quota_us", quota(limits));
     push(&mut lines, "cpuset.cpus", masks.cpus);
     push(&mut lines, "cpuset.mems", masks.nodes);
-    push(&mut lines, "pids.max", positive(limits.pids).map(|n| n.min(PIDS_MAX)));
+    push(&mut lines, "pids.max", pids(limits).filter(|_| host.pids));
     lines
 }
 
@@ -88,7 +94,7 @@ fn version_2(limits: &Limits, masks: &Masks<'_>, host: &Abilities) -> Lines {
     push(&mut lines, "cpu.max", quota(limits).map(|quota| format!("{quota} {PERIOD_US}")));
     push(&mut lines, "cpuset.cpus", masks.cpus);
     push(&mut lines, "cpuset.mems", masks.nodes);
-    push(&mut lines, "pids.max", positive(limits.pids).map(|n| n.min(PIDS_MAX)));
+    push(&mut lines, "pids.max", pids(limits).filter(|_| host.pids));
     lines
 }
 
@@ -112,21 +118,29 @@ fn findings(limits: &Limits, w: &mut Writer, host: &Abilities) {
                 .subject("VMGUARPAGES"),
         );
     }
+    if let (Some(pids), false) = (pids(limits), host.pids) {
+        w.find(
+            Finding::warning("process-limit-not-on-target", "the number of the container's processes is not limited")
+                .detail(format!("NUMPROC gives {pids}; the target's kernel has no control group that counts processes"))
+                .remedy("boot the target with Linux 4.3 or later, which has the pids controller")
+                .subject("NUMPROC"),
+        );
+    }
     let all = [
-        ("memory", limits.memory_bytes),
-        ("processes", limits.pids),
-        ("pseudo terminals", limits.ptys),
-        ("memory guarantee", limits.memory_low_bytes),
-        ("locked memory", limits.memlock_bytes),
-        ("shared memory", limits.shared_memory_pages),
-        ("open files", limits.open_files),
+        ("PHYSPAGES", "memory", limits.memory_bytes),
+        ("NUMPROC", "processes", limits.pids),
+        ("NUMPTY", "pseudo terminals", limits.ptys),
+        ("VMGUARPAGES", "memory guarantee", limits.memory_low_bytes),
+        ("LOCKEDPAGES", "locked memory", limits.memlock_bytes),
+        ("SHMPAGES", "shared memory", limits.shared_memory_pages),
+        ("NUMFILE", "open files", limits.open_files),
     ];
-    for (what, _) in all.into_iter().filter(|(_, limit)| *limit == Some(0)) {
+    for (key, what, _) in all.into_iter().filter(|(.., limit)| *limit == Some(0)) {
         w.find(
             Finding::warning("limit-zero", format!("the limit of {what} is zero and was left out"))
                 .detail("a container with such a limit cannot start")
                 .remedy("set the limit that was meant, in the VE configuration or in the LXC configuration")
-                .subject(what),
+                .subject(key),
         );
     }
 }
@@ -154,34 +168,37 @@ fn quota(limits: &Limits) -> Option<u64> {
     Some(percent.saturating_mul(PERIOD_US / 100).clamp(QUOTA_MIN_US, 1 << 43))
 }
 
-/// Returns the CPU list if the target has every CPU of it: one that is missing makes the start fail with ERANGE.
-fn cpu_mask<'a>(limits: &'a Limits, w: &mut Writer, host_cpus: u32) -> Option<&'a str> {
-    let mask = limits.cpu_mask.as_deref()?;
-    let trouble = match trouble(mask, "CPU", host_cpus) {
-        None => return Some(mask),
-        Some(trouble) => trouble,
-    };
-    w.find(
-        Finding::warning("cpu-mask-not-on-target", "the container is not bound to CPUs")
-            .detail(format!("CPUMASK was left out: {trouble}"))
-            .remedy("choose CPUs of the target and add lxc.cgroup.cpuset.cpus or lxc.cgroup2.cpuset.cpus")
-            .subject("CPUMASK"),
-    );
-    None
+/// What a list is about: CPUs, or the NUMA nodes whose memory the container may use.
+struct Kind {
+    key: &'static str,
+    one: &'static str,
+    line: &'static str,
+    finding: fn() -> Finding,
 }
 
-/// The same for the NUMA nodes whose memory it may use.
-fn node_mask<'a>(limits: &'a Limits, w: &mut Writer, host_nodes: u32) -> Option<&'a str> {
-    let mask = limits.node_mask.as_deref()?;
-    let trouble = match trouble(mask, "node", host_nodes) {
-        None => return Some(mask),
-        Some(trouble) => trouble,
-    };
+const CPUS: Kind = Kind {
+    key: "CPUMASK",
+    one: "CPU",
+    line: "cpuset.cpus",
+    finding: || Finding::warning("cpu-mask-not-on-target", "the container is not bound to CPUs"),
+};
+const NODES: Kind = Kind {
+    key: "NODEMASK",
+    one: "node",
+    line: "cpuset.mems",
+    finding: || Finding::warning("node-mask-not-on-target", "the container's memory is not bound to NUMA nodes"),
+};
+
+/// Returns the list if the target has everything in it: what is missing makes the start fail with ERANGE.
+fn mask<'a>(list: Option<&'a str>, kind: &Kind, w: &mut Writer, host: u32) -> Option<&'a str> {
+    let list = list?;
+    let Some(trouble) = trouble(list, kind.one, host) else { return Some(list) };
+    let Kind { key, one, line, .. } = kind;
     w.find(
-        Finding::warning("node-mask-not-on-target", "the container's memory is not bound to NUMA nodes")
-            .detail(format!("NODEMASK was left out: {trouble}"))
-            .remedy("choose nodes of the target and add lxc.cgroup.cpuset.mems or lxc.cgroup2.cpuset.mems")
-            .subject("NODEMASK"),
+        (kind.finding)()
+            .detail(format!("{key} was left out: {trouble}"))
+            .remedy(format!("choose {one}s of the target and add lxc.cgroup.{line} or lxc.cgroup2.{line}"))
+            .subject(*key),
     );
     None
 }

@@ -105,6 +105,8 @@ pub struct Abilities {
     pub numa_nodes: u32,
     /// The kernel counts swap; without it a swap limit makes the start fail.
     pub swap_accounting: bool,
+    /// A control group counts processes; without it a limit of them makes the start fail.
+    pub pids: bool,
 }
 
 /// Everything that the configuration of one container says.

@@ -6,8 +6,9 @@ use super::userns;
 use super::validate;
 use crate::error::{Error, Result};
 use crate::model::finding::Finding;
+use crate::model::names;
 use crate::model::ve::DeviceRule;
-use std::path::{Component, Path};
+use std::fmt;
 
 /// Devices that every container may use: memory devices, terminals, pseudo terminals, FUSE.
 const DEVICES: &[&str] = &[
@@ -27,12 +28,51 @@ const DEVICES: &[&str] = &[
 
 /// Device nodes whose numbers are the same on every Linux (Documentation/admin-guide/devices.txt).
 const NUMBERS: &[(&str, u32, u32)] = &[("net/tun", 10, 200), ("fuse", 10, 229), ("ppp", 108, 0), ("rtc", 10, 135)];
+/// Numbers that fit into the kernel's `dev_t` (12 bits and 20). It cuts others off, or takes the largest for "all".
+const MAJORS: u32 = 1 << 12;
+/// The same for the minor number.
+const MINORS: u32 = 1 << 20;
 
-/// Writes the nodes that appear in the container's /dev.
+/// A device as the kernel names it; a minor number of `None` means all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Number {
+    kind: char,
+    major: u32,
+    minor: Option<u32>,
+}
+
+impl Number {
+    /// Returns the number that the rule has, or that its node has on every Linux.
+    fn of(rule: &DeviceRule) -> Option<Number> {
+        let kind = if rule.kind == 'b' { 'b' } else { 'c' };
+        if let Some(major) = rule.major {
+            return Some(Number { kind, major, minor: rule.minor });
+        }
+        let known = NUMBERS.iter().find(|n| rule.path.as_deref() == Some(n.0))?;
+        Some(Number { kind, major: known.1, minor: Some(known.2) })
+    }
+
+    fn exists(&self) -> bool {
+        self.major < MAJORS && self.minor.is_none_or(|minor| minor < MINORS)
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let minor = self.minor.map_or("*".to_owned(), |m| m.to_string());
+        write!(f, "{} {}:{minor}", self.kind, self.major)
+    }
+}
+
+/// Writes the nodes that appear in the container's /dev: those that it may open.
 pub(super) fn nodes(config: &ContainerConfig, w: &mut Writer) -> Result<()> {
+    let restricted = config.idmap.is_none() && !families(w).is_empty();
     for device in all(config) {
-        if let Some(path) = device.path.as_deref() {
-            node(path, w)?;
+        let Some(path) = device.path.as_deref() else { continue };
+        validate_node(path)?;
+        let allowed = Number::of(&device).is_some_and(|n| n.exists());
+        if allowed || !restricted {
+            w.set("lxc.mount.entry", format!("/dev/{path} dev/{path} none bind,create=file,optional 0 0"));
         }
     }
     Ok(())
@@ -49,17 +89,21 @@ fn all(config: &ContainerConfig) -> Vec<DeviceRule> {
     all
 }
 
-/// Writes what the container may open.
-pub(super) fn rules(config: &ContainerConfig, w: &mut Writer) {
+/// Returns the families of keys that restrict devices.
+fn families(w: &Writer) -> Vec<&'static str> {
     // The version 2 list is a BPF program since 4.0. LXC 3.x would write it to a file that does not exist, and fail.
     let v2 = w.dialect.writes_v2() && w.dialect.at_least(4, 0);
     let families = [("lxc.cgroup", w.dialect.writes_v1()), ("lxc.cgroup2", v2)];
-    let families: Vec<&str> = families.into_iter().filter(|f| f.1).map(|f| f.0).collect();
+    families.into_iter().filter(|f| f.1).map(|f| f.0).collect()
+}
+
+/// Writes what the container may open.
+pub(super) fn rules(config: &ContainerConfig, w: &mut Writer) {
+    let families = families(w);
     if config.idmap.is_some() {
         unprivileged(config, &families, w);
         return;
     }
-    let extra: Vec<String> = all(config).iter().filter_map(|d| rule(d, w)).collect();
     if families.is_empty() {
         w.find(
             Finding::warning("devices-not-restricted", "the container may open every device node it makes")
@@ -69,6 +113,7 @@ pub(super) fn rules(config: &ContainerConfig, w: &mut Writer) {
         );
         return;
     }
+    let extra = allowed(config, w);
     if config.include.is_some() && extra.is_empty() {
         return;
     }
@@ -95,10 +140,10 @@ fn unprivileged(config: &ContainerConfig, families: &[&str], w: &mut Writer) {
             w.set(&format!("{family}.devices.allow"), "");
         }
     }
-    for device in config.devices.iter().filter(|d| d.path.is_none()) {
-        let part = |number: Option<u32>| number.map_or("*".to_owned(), |n| n.to_string());
-        let (major, minor) = (part(device.major), part(device.minor));
-        let name = format!("{} {major}:{minor}", if device.kind == 'b' { 'b' } else { 'c' });
+    let (named, bare): (Vec<_>, Vec<_>) = config.devices.iter().partition(|d| d.path.is_some());
+    let named: Vec<Number> = named.into_iter().filter_map(Number::of).collect();
+    for number in bare.into_iter().filter_map(Number::of).filter(|n| !named.contains(n)) {
+        let name = number.to_string();
         w.find(
             Finding::warning("device-without-node", format!("the container cannot use the device {name}"))
                 .detail("DEVICES allows it, but an unprivileged container cannot make the node")
@@ -108,40 +153,62 @@ fn unprivileged(config: &ContainerConfig, families: &[&str], w: &mut Writer) {
     }
 }
 
-/// Returns the rule in the kernel's words; `None` when it allows nothing or its number is unknown.
-fn rule(device: &DeviceRule, w: &mut Writer) -> Option<String> {
-    let access: String = ['r', 'w'].into_iter().filter(|c| device.access.contains(*c)).collect();
-    if access.is_empty() {
-        return None;
-    }
-    let known = device.path.as_deref().and_then(|p| NUMBERS.iter().find(|n| n.0 == p)).map(|n| (n.1, n.2));
-    let kind = if device.kind == 'b' { 'b' } else { 'c' };
-    let (major, minor) = match (device.major, known) {
-        (Some(major), _) => (major, device.minor.map_or("*".to_owned(), |m| m.to_string())),
-        (None, Some((major, minor))) => (major, minor.to_string()),
-        (None, None) => {
-            let path = device.path.as_deref().unwrap_or("").escape_debug().to_string();
-            w.find(
-                Finding::warning("device-number-unknown", format!("the container cannot open /dev/{path}"))
-                    .detail("DEVNODES names it, and only the source node knows its number")
-                    .remedy("add lxc.cgroup.devices.allow (or lxc.cgroup2) with the number that the target has")
-                    .subject(format!("/dev/{path}")),
-            );
-            return None;
+/// Returns the rules in the kernel's words, one for each device: DEVICES and DEVNODES may name the same. A device that
+/// cannot be allowed is a finding.
+fn allowed(config: &ContainerConfig, w: &mut Writer) -> Vec<String> {
+    let mut allowed: Vec<(Number, [bool; 2])> = Vec::new();
+    for device in all(config) {
+        let access = ['r', 'w'].map(|c| device.access.contains(c));
+        if access == [false; 2] {
+            continue;
         }
+        let Some(number) = Number::of(&device) else {
+            unknown(&device, w);
+            continue;
+        };
+        if !number.exists() {
+            impossible(&number, w);
+            continue;
+        }
+        match allowed.iter_mut().find(|(n, _)| *n == number) {
+            Some((_, before)) => *before = [before[0] || access[0], before[1] || access[1]],
+            None => allowed.push((number, access)),
+        }
+    }
+    let line = |(number, [r, w]): (Number, [bool; 2])| {
+        format!("{number} {}{}m", if r { "r" } else { "" }, if w { "w" } else { "" })
     };
-    Some(format!("{kind} {major}:{minor} {access}m"))
+    allowed.into_iter().map(line).collect()
 }
 
-/// Makes a node of the host appear in the container's own /dev, which LXC populates at each start. A node that the host
-/// does not have is passed over.
-fn node(path: &str, w: &mut Writer) -> Result<()> {
-    let below = Path::new(path).components().all(|c| matches!(c, Component::Normal(_)));
-    let plain = path.bytes().all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'"' && b != b'\'');
-    if !below || !plain || path.is_empty() {
+fn unknown(device: &DeviceRule, w: &mut Writer) {
+    let path = device.path.as_deref().unwrap_or("").escape_debug().to_string();
+    w.find(
+        Finding::warning("device-number-unknown", format!("the container cannot open /dev/{path}"))
+            .detail("DEVNODES names it, and only the source node knows its number; its node was left out too")
+            .remedy("add lxc.cgroup.devices.allow (or lxc.cgroup2) with the number that the target has, and the node")
+            .subject(format!("/dev/{path}")),
+    );
+}
+
+fn impossible(number: &Number, w: &mut Writer) {
+    w.find(
+        Finding::warning("device-number-impossible", format!("no kernel has a device {number}"))
+            .detail(format!("a major number is below {MAJORS}, a minor one below {MINORS}; the rule was left out"))
+            .remedy("correct DEVICES, or add lxc.cgroup.devices.allow (or lxc.cgroup2) with the number that was meant")
+            .subject(number.to_string()),
+    );
+}
+
+/// A node of the host is bound into the container's own /dev, which LXC populates at each start, and passed over where
+/// the host does not have it.
+fn validate_node(path: &str) -> Result<()> {
+    if !names::is_device_path(path) {
         return Err(Error::new(format!("device \"{}\" is not a path below /dev", path.escape_debug())));
     }
-    validate::value("device", path)?;
-    w.set("lxc.mount.entry", format!("/dev/{path} dev/{path} none bind,create=file,optional 0 0"));
-    Ok(())
+    validate::value("device", path).map(drop)
 }
+
+#[cfg(test)]
+#[path = "device_tests.rs"]
+mod tests;

@@ -60,6 +60,20 @@ fn more_tasks_than_linux_can_have_are_refused_by_the_kernel() {
 }
 
 #[test]
+fn without_a_control_group_that_counts_them_processes_have_no_limit() {
+    let without = Abilities { pids: false, ..host(4, true) };
+    let config = with(Limits { pids: Some(400), ..Limits::default() });
+    for (version, cgroup) in [("1.0", V1), ("5.0", V1), ("5.0", V2), ("5.0", Both)] {
+        let rendered = render(&config, &dialect(version, cgroup), &without).unwrap();
+        assert!(!rendered.text.contains("pids"), "{version}: {}", rendered.text);
+        let found: Vec<_> = rendered.findings.iter().map(|f| (f.id.as_str(), f.subject.as_str())).collect();
+        assert!(found.contains(&("process-limit-not-on-target", "NUMPROC")), "{version}: {found:?}");
+    }
+    let unlimited = with(Limits::default());
+    assert_eq!(render(&unlimited, &dialect("5.0", V1), &without).unwrap().findings, []);
+}
+
+#[test]
 fn a_memory_guarantee_is_for_version_2() {
     let config = with(Limits { memory_low_bytes: Some(1 << 26), ..Limits::default() });
     for mode in [V2, Both] {
@@ -140,6 +154,8 @@ fn a_shell_reads_the_path_of_the_hook() {
 #[test]
 fn a_zero_is_said_and_never_written() {
     let limits = Limits {
+        memory_bytes: Some(0),
+        pids: Some(0),
         ptys: Some(0),
         memory_low_bytes: Some(0),
         memlock_bytes: Some(0),
@@ -153,7 +169,7 @@ fn a_zero_is_said_and_never_written() {
         assert!(pairs.iter().all(|(key, value)| key == "lxc.start.auto" || value != "0"), "{pairs:?}");
         let rendered = render(&config, &dialect(version, Both), &host(4, true)).unwrap();
         let zeros: Vec<&str> = rendered.findings.iter().map(|f| f.subject.as_str()).collect();
-        assert_eq!(zeros, ["pseudo terminals", "memory guarantee", "locked memory", "shared memory", "open files"]);
+        assert_eq!(zeros, ["PHYSPAGES", "NUMPROC", "NUMPTY", "VMGUARPAGES", "LOCKEDPAGES", "SHMPAGES", "NUMFILE"]);
     }
 }
 

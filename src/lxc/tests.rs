@@ -12,7 +12,7 @@ pub(super) fn dialect(version: &str, cgroup: CgroupMode) -> Dialect {
 }
 
 pub(super) fn host(cpus: u32, swap_accounting: bool) -> Abilities {
-    Abilities { cpus, numa_nodes: 1, swap_accounting }
+    Abilities { cpus, numa_nodes: 1, swap_accounting, pids: true }
 }
 
 /// A container with something in every field.
@@ -155,8 +155,8 @@ fn zero_and_io_limits_become_findings() {
     assert!(!rendered.text.contains("memory") && !rendered.text.contains("pids.max"), "{}", rendered.text);
     let found: Vec<(&str, &str)> = rendered.findings.iter().map(|f| (f.id.as_str(), f.subject.as_str())).collect();
     let want = [
-        ("limit-zero", "memory"),
-        ("limit-zero", "processes"),
+        ("limit-zero", "PHYSPAGES"),
+        ("limit-zero", "NUMPROC"),
         ("io-priority-not-converted", "IOPRIO"),
         ("io-limit-not-converted", "IOLIMIT"),
         ("io-limit-not-converted", "IOPSLIMIT"),

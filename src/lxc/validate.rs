@@ -2,13 +2,9 @@
 //! host name would otherwise be a line of root's choosing in a file that LXC reads as root.
 
 use crate::error::{Error, Result};
+use crate::model::names::{self, HOST_NAME_MAX, IFNAME_MAX};
 use std::net::IpAddr;
 use std::path::Path;
-
-/// The kernel's limit for a host name (`__NEW_UTS_LEN`); a longer one makes the start fail.
-const HOST_NAME_MAX: usize = 64;
-/// The kernel's limit for an interface name (`IFNAMSIZ` - 1).
-const IFNAME_MAX: usize = 15;
 
 fn refuse(what: &str, value: &str, why: &str) -> Error {
     Error::new(format!("{what} \"{}\" {why}", value.escape_debug()))
@@ -37,8 +33,7 @@ pub(super) fn container_name(name: &str) -> Result<()> {
 
 /// A host name. Underscores are not allowed by the standard, yet OpenVZ took them and containers live with them.
 pub(super) fn hostname(name: &str) -> Result<&str> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    if name.is_empty() || !name.bytes().all(plain) {
+    if !names::is_host_name_text(name) {
         return Err(refuse("host name", name, "is not made of letters, digits, \"-\" and \".\""));
     }
     if name.len() > HOST_NAME_MAX {
@@ -50,8 +45,7 @@ pub(super) fn hostname(name: &str) -> Result<&str> {
 
 /// An interface or bridge name by the kernel's rules (`dev_valid_name`), without what LXC would read differently.
 pub(super) fn ifname<'a>(what: &str, name: &'a str) -> Result<&'a str> {
-    let plain = |b: u8| b.is_ascii_graphic() && !b"/:%\"'#".contains(&b);
-    if name.is_empty() || name.len() > IFNAME_MAX || name == "." || name == ".." || !name.bytes().all(plain) {
+    if !names::is_interface_name(name) {
         return Err(refuse(what, name, &format!("is not an interface name of at most {IFNAME_MAX} bytes")));
     }
     Ok(name)
@@ -78,15 +72,10 @@ pub(super) fn file_system(name: &str) -> Result<&str> {
 
 /// A MAC address of a station, in lower case with colons.
 pub(super) fn mac(mac: &str) -> Result<String> {
-    let octets: Vec<Option<u8>> = mac
-        .split(':')
-        .map(|o| if o.len() == 2 && !o.starts_with('+') { u8::from_str_radix(o, 16).ok() } else { None })
-        .collect();
-    let octets: Option<Vec<u8>> = octets.into_iter().collect();
-    match octets {
-        Some(o) if o.len() == 6 && o[0] & 1 == 0 && o.iter().any(|b| *b != 0) => Ok(mac.to_ascii_lowercase()),
-        _ => Err(refuse("MAC address", mac, "is not six octets of a unicast address")),
+    if !names::is_station_mac(mac) {
+        return Err(refuse("MAC address", mac, "is not six octets of a unicast address"));
     }
+    Ok(mac.to_ascii_lowercase())
 }
 
 /// An absolute path that survives the line grammar. It need not exist.
@@ -102,7 +91,7 @@ pub(super) fn path<'a>(what: &str, path: &'a Path) -> Result<&'a str> {
 
 /// An address that an interface can have.
 pub(super) fn station(address: IpAddr) -> Result<()> {
-    if address.is_unspecified() || address.is_multicast() || address.is_loopback() {
+    if !names::is_station_address(address) {
         return Err(refuse("address", &address.to_string(), "cannot be an interface's"));
     }
     Ok(())

@@ -211,6 +211,7 @@ pub(crate) mod tests {
                 containers: vec!["lxc-other".into()],
                 cpus: 4,
                 swap_accounting: true,
+                pids: true,
                 common_conf: None,
                 apparmor: false,
                 vsyscall_none: true,

@@ -6,6 +6,7 @@ pub mod facts;
 pub mod finding;
 pub mod guest;
 pub mod limits;
+pub mod names;
 pub mod network;
 pub mod resource;
 pub mod settings;

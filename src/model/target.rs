@@ -55,6 +55,9 @@ pub struct Target {
     pub cpus: u32,
     /// Version 1 with swap accounting, or version 2 (where it is always there).
     pub swap_accounting: bool,
+    /// A control group that counts processes is there: not before Linux 4.3.
+    #[serde(default = "there")]
+    pub pids: bool,
     /// `/usr/share/lxc/config/common.conf` exists (or the distribution's equivalent), to be included.
     pub common_conf: Option<String>,
     /// AppArmor is active.
@@ -78,11 +81,15 @@ pub struct Target {
     /// Names of host ends of interfaces (`veth.pair`): those in the configurations under the LXC path, and all interfaces
     /// that are there now.
     pub host_ifnames: Vec<String>,
-    /// Directories on the way to the LXC path that others must not pass, so that no unprivileged container starts there.
+    /// Directories on the way to the LXC path, and to that of the volumes, that others must not pass, so that no unprivileged container starts there.
     #[serde(default)]
     pub closed_dirs: Vec<String>,
     /// Ranges of ids that configurations under the LXC path use.
     pub id_ranges: Vec<super::settings::IdRange>,
+}
+
+fn there() -> bool {
+    true
 }
 
 /// What the host's kernel forwards.

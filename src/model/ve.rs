@@ -49,6 +49,12 @@ pub struct KeyAnswer {
     pub into: String,
     /// Why.
     pub why: String,
+    /// Which file it stands in: empty for the container's own, `vz.conf` when its value there is in force.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub origin: String,
+    /// Whether it is a parameter of OpenVZ at all.
+    #[serde(skip)]
+    pub known: bool,
 }
 
 /// An address of venet0.
@@ -155,13 +161,18 @@ pub struct VeConfig {
     pub net_devices: Vec<String>,
     /// QUOTAUGIDLIMIT: non-zero switches second-level quotas on.
     pub quota_ugid_limit: Option<u64>,
-    /// Every key of the container's file, with its answer.
+    /// Every key of the container's file with its answer, then those of the global file that are in force for it.
     pub keys: Vec<KeyAnswer>,
     /// Lines that vzctl rejects or that bash reads otherwise, keys without an equivalent.
     pub findings: Vec<Finding>,
 }
 
 impl VeConfig {
+    /// Returns how many keys of the container's own file are parameters of OpenVZ; none of garbage.
+    pub fn known_keys(&self) -> usize {
+        self.keys.iter().filter(|key| key.known && key.origin.is_empty()).count()
+    }
+
     /// Returns the file systems that FEATURES lets the container mount itself.
     pub fn mount_types(&self) -> Vec<String> {
         let nfs = self.features.get("nfs").copied().unwrap_or(false);

@@ -38,12 +38,38 @@ const ANSWERS: &[(&str, Outcome, &str, &str)] = &[
     ("IOPSLIMIT=500", Outcome::Approximated, "start hook: io.max / blkio.throttle", "device"),
     ("IOLIMIT=unlimited", Outcome::Converted, "", "no limit"),
     ("BOOTORDER=5", Outcome::Approximated, "lxc.start.order", "turned round"),
-    ("ONBOOT=yes", Outcome::Approximated, "lxc.start.auto", "accepted"),
+    (
+        "ONBOOT=yes",
+        Outcome::Approximated,
+        "lxc.start.auto",
+        "in a migration lxc.start.auto stays 0 until the container is handed over",
+    ),
+    ("BOOTORDER=10001", Outcome::Approximated, "lxc.start.order", "above 10000 are equal among themselves"),
+    ("NAME=\"my web\"", Outcome::Approximated, "name of the target", "the target is called lxc-my-web"),
+    ("NAME=lxc-web", Outcome::Converted, "name of the target", "lxc-NAME"),
+    ("NAME=.", Outcome::Ignored, "", "called after the CTID"),
+    (
+        "DEVICES=\"c:10:200:none b:8:all:q\"",
+        Outcome::Ignored,
+        "",
+        "c:10:200, b:8:all takes the device away or gives no access",
+    ),
+    ("DEVICES=\"c:10:200:none c:10:229:rw\"", Outcome::Approximated, "devices.allow", "c:10:200 takes the device away"),
+    ("DEVNODES=net/tun:q", Outcome::Ignored, "", "/dev/net/tun takes the device away or gives no access"),
+    ("CAPABILITY=\"sys_module:on sys_rawio:on\"", Outcome::Ignored, "", "does not get it"),
+    (
+        "CAPABILITY=\"sys_module:on chown:off\"",
+        Outcome::Approximated,
+        "lxc.cap.drop",
+        "sys_module would act on the host",
+    ),
+    ("FEATURES=\"nfs:off ppp:off\"", Outcome::Ignored, "", "ppp:off: nothing is written; /dev/ppp is not allowed"),
+    ("FEATURES=\"sysfs:off nfs:off\"", Outcome::Approximated, "lxc.mount.auto", "nfs:off: nothing is written"),
     ("ONBOOT=no", Outcome::Converted, "lxc.start.auto", "no"),
     ("DISABLED=yes", Outcome::Approximated, "lxc.start.auto = 0", "cannot forbid"),
     ("DISABLED=no", Outcome::Converted, "", "may start"),
     ("DESCRIPTION=x", Outcome::Converted, "comment", "remark"),
-    ("STOP_TIMEOUT=90", Outcome::Converted, "stop timeout", "seconds"),
+    ("STOP_TIMEOUT=90", Outcome::Converted, "stop timeout", "an LXC configuration has no key for it"),
     ("NAME=web1", Outcome::Converted, "name of the target", "lxc-NAME"),
     ("FEATURES=nfs:on", Outcome::Approximated, "modules", "AppArmor"),
     ("FEATURES=ppp:on", Outcome::Approximated, "devices", "108:0"),
@@ -55,7 +81,7 @@ const ANSWERS: &[(&str, Outcome, &str, &str)] = &[
     ("FEATURES=", Outcome::Ignored, "", "empty"),
     ("CAPABILITY=\"SYS_TIME:on\"", Outcome::Converted, "lxc.cap.drop", "what is on must not be"),
     ("CAPABILITY=\"mknod:on mknod:off\"", Outcome::Approximated, "lxc.cap.drop", "off wins"),
-    ("CAPABILITY=ve_admin:on", Outcome::Approximated, "lxc.cap.drop", "OpenVZ kernel only"),
+    ("CAPABILITY=ve_admin:on", Outcome::Ignored, "", "OpenVZ kernel only"),
     ("NETFILTER=full", Outcome::Approximated, "/etc/modules-load.d", "iptable_nat"),
     ("NETFILTER=disabled", Outcome::Ignored, "", "no such switch"),
     ("IPTABLES=\"ip_conntrack ipt_LOG\"", Outcome::Approximated, "/etc/modules-load.d", "nf_conntrack, ipt_LOG"),
@@ -137,7 +163,9 @@ fn approximations_are_made_when_asked_for_by_name_only() {
 #[test]
 fn a_weight_counts_where_units_say_nothing() {
     assert_eq!(config("CPUUWEIGHT=2048\n").limits.cpu_units, Some(2000));
-    assert_eq!(config("CPUUWEIGHT=1\n").limits.cpu_units, Some(8));
+    assert_eq!(config("CPUUWEIGHT=4\n").limits.cpu_units, Some(3), "the kernel's bounds are not vzctl's");
+    assert_eq!(config("CPUUWEIGHT=1\n").limits.cpu_units, Some(1));
+    assert_eq!(config("CPUUWEIGHT=2097152\n").limits.cpu_units, Some(2_048_000));
     assert_eq!(config("CPUUWEIGHT=0\n").limits.cpu_units, None);
     let both = config("CPUUWEIGHT=2048\nCPUUNITS=500\n");
     assert_eq!((both.limits.cpu_units, both.keys[0].outcome), (Some(500), Outcome::Ignored));
@@ -173,4 +201,38 @@ fn what_no_kernel_can_count_is_no_limit() {
     let ve = config("PHYSPAGES=4503599627370496\nDISKSPACE=9007199254740993\nSWAPPAGES=1\n");
     assert_eq!((ve.limits.memory_bytes, ve.limits.disk_bytes, ve.limits.swap_bytes), (None, None, None));
     assert!(ve.keys[0].why.contains("no limit") && ve.keys[1].why.contains("no limit"), "{:?}", ve.keys);
+}
+
+#[test]
+fn of_two_quotas_the_smaller_counts() {
+    for (file, loser, winner) in [
+        ("CPULIMIT=150\nCPUS=2\n", Some(1), "CPULIMIT does"),
+        ("CPULIMIT=250\nCPUS=2\n", Some(0), "CPUS does"),
+        ("CPULIMIT=200\nCPUS=2\n", None, ""),
+        ("CPULIMIT=0\nCPUS=2\n", None, ""),
+    ] {
+        let ve = config(file);
+        for (at, key) in ve.keys.iter().enumerate() {
+            let loses = key.why == format!("the smaller of CPULIMIT and CPUS counts: {winner}");
+            assert_eq!(
+                (loses, loses && key.outcome == Outcome::Ignored),
+                (Some(at) == loser, Some(at) == loser),
+                "{key:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_bridge_without_net_admin_cannot_be() {
+    let ve = config("FEATURES=bridge:on\nCAPABILITY=NET_ADMIN:off\n");
+    assert!(ve.keys[0].why.contains("CAPABILITY takes NET_ADMIN away"), "{:?}", ve.keys[0]);
+    assert!(!ve.keys[0].why.contains("NET_ADMIN stays"));
+}
+
+#[test]
+fn a_name_is_cut_as_lxc_wants_it() {
+    let ve = config(&format!("NAME={}\n", "a".repeat(80)));
+    let target = format!("the target is called lxc-{},", "a".repeat(60));
+    assert!(one(&ve).outcome == Outcome::Approximated && one(&ve).why.contains(&target), "{:?}", one(&ve));
 }

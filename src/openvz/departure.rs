@@ -6,8 +6,10 @@ use super::merged::{Limit, Merged, flag, number as whole};
 use super::number::{self, CpuLimit};
 use super::params::APPROXIMATE;
 use super::reading::{Seen, Value, text};
-use super::values::{OPENVZ_CAPABILITIES, is_host_name};
+use super::values::{OPENVZ_CAPABILITIES, effective_devices, is_host_name};
 use super::virtuozzo;
+use crate::model::names;
+use crate::model::ve::DeviceRule;
 use crate::model::ve::Outcome::{self, Approximated, Blocked, Converted, Ignored};
 
 /// An answer of its own.
@@ -44,6 +46,19 @@ pub(super) fn departure(name: &str, seen: &Seen, merged: &Merged<'_>) -> Option<
         "LOCAL_UID" | "LOCAL_GID" if whole(merged.values, name) == Some(0) => {
             say(Ignored, "zero: the container has no user name space")
         }
+        "ONBOOT" if seen.text == "auto" => say(
+            Approximated,
+            "auto: what ran when the node went down starts with it again; taken for yes. In a migration lxc.start.auto \
+             stays 0 until the container is handed over",
+        ),
+        "BOOTORDER" if whole(merged.values, name).is_some_and(|n| n > MOST_ORDERS) => say(
+            Approximated,
+            format!(
+                "turned round: OpenVZ starts high numbers first, LXC low ones; numbers above {MOST_ORDERS} are equal among themselves"
+            ),
+        ),
+        "NAME" => name_of_target(&word()?),
+        "DEVICES" | "DEVNODES" => devices(name, merged),
         "ONBOOT" if flag(merged.values, name) == Some(false) => {
             into(Converted, "lxc.start.auto", "no: it stays 0, and nothing but a cluster starts the container")
         }
@@ -83,7 +98,14 @@ pub(super) fn departure(name: &str, seen: &Seen, merged: &Merged<'_>) -> Option<
 fn approximation(name: &str, place: &'static str, how: &'static str, merged: &Merged<'_>) -> Option<Departure> {
     if name == "NETDEV" {
         return match (merged.values.get(name), merged.net_devices()) {
-            (_, Some(list)) if !list.is_empty() => into(Approximated, place, how),
+            (_, Some(list)) if !list.is_empty() => {
+                let both = merged.net_devices_twice();
+                let left = format!("{how}; left out: {} (an interface of NETIF has the name)", listed(&both));
+                into(Approximated, place, if both.is_empty() { how } else { &left })
+            }
+            (Some(Value::Words(list)), Some(_)) if !list.is_empty() => {
+                say(Ignored, "interfaces of NETIF have these names in the container")
+            }
             (Some(Value::Words(list)), None) if !list.is_empty() => None,
             _ => empty(name, merged),
         };
@@ -103,10 +125,15 @@ fn approximation(name: &str, place: &'static str, how: &'static str, merged: &Me
 fn limit(name: &str, merged: &Merged<'_>) -> Option<Departure> {
     let ploop = merged.layout == Some("ploop");
     match (name, merged.limit(name)) {
-        ("DISKINODES", _) if ploop => say(Ignored, "vzctl ignores it for ploop"),
+        ("DISKINODES", _) if ploop => say(Ignored, "without effect for ploop, on the source as well"),
         ("SWAPPAGES", _) if !merged.is_vswap() => {
             say(Ignored, "without a real limit in PHYSPAGES it only changes what free shows")
         }
+        ("SWAPPAGES", Limit::Zero) if merged.has_no_swap() => into(
+            Converted,
+            "swap limit (lxc.cgroup2.memory.swap.max, lxc.cgroup.memory.memsw.limit_in_bytes)",
+            "zero: the container has no swap",
+        ),
         (_, Limit::Zero) => say(Ignored, ZERO),
         (_, Limit::Unlimited | Limit::Unset) => say(Converted, NO_LIMIT),
         ("DISKSPACE", Limit::Value(_)) if ploop => {
@@ -117,7 +144,14 @@ fn limit(name: &str, merged: &Merged<'_>) -> Option<Departure> {
 }
 
 fn cpu(name: &str, merged: &Merged<'_>) -> Option<Departure> {
+    let (quota, cpus) = (merged.cpu_quota(), merged.limits().cpus.map(|n| n.saturating_mul(100)));
     match name {
+        "CPULIMIT" if quota.zip(cpus).is_some_and(|(quota, cpus)| cpus < quota) => {
+            say(Ignored, "the smaller of CPULIMIT and CPUS counts: CPUS does")
+        }
+        "CPUS" if quota.zip(cpus).is_some_and(|(quota, cpus)| quota < cpus) => {
+            say(Ignored, "the smaller of CPULIMIT and CPUS counts: CPULIMIT does")
+        }
         "CPULIMIT" => match (merged.values.get(name), merged.cpu_quota()) {
             (_, Some(_)) => None,
             (Some(Value::CpuLimit(CpuLimit::OfNode(n))), None) if *n > 0 => {
@@ -181,15 +215,60 @@ fn interfaces(merged: &Merged<'_>) -> Option<Departure> {
             lost.push("addresses and gateways stand in the guest's own files as well, and stay there".into());
         }
     }
-    let without: Vec<String> =
-        all.list.iter().filter(|i| i.mac.is_none()).map(|i| shown(i.ifname.as_bytes())).collect();
+    let without: Vec<String> = all
+        .list
+        .iter()
+        .filter(|i| i.mac.is_none() && !all.remade.contains(&i.ifname))
+        .map(|i| shown(i.ifname.as_bytes()))
+        .collect();
     if !without.is_empty() {
-        lost.push(format!(
-            "{} has no MAC address here (vzctl derives one on its node) and gets a new one",
-            listed(&without)
-        ));
+        lost.push(format!("{} has no MAC address here (the node derives one) and gets a new one", listed(&without)));
     }
     if lost.is_empty() { None } else { say(Approximated, lost.join("; ")) }
+}
+
+/// What the writer of the configuration gives to no privileged container (`lxc::capability`).
+const HOST_ONLY: &[&str] = &["sys_module", "sys_rawio"];
+
+/// The highest BOOTORDER that `lxc.start.order` tells from others (`lxc::render`).
+const MOST_ORDERS: u64 = 10_000;
+
+/// LXC cannot have every name that vzctl can.
+fn name_of_target(name: &str) -> Option<Departure> {
+    match names::target_name(name) {
+        Some(target) if target.strip_prefix("lxc-") == Some(name.strip_prefix("lxc-").unwrap_or(name)) => None,
+        Some(target) => say(
+            Approximated,
+            format!("rewritten or cut for LXC: the target is called {target}, unless --name says otherwise"),
+        ),
+        None => say(Ignored, "nothing of it can be the name of an LXC container: the target is called after the CTID"),
+    }
+}
+
+/// Rules that give no access are not carried over.
+fn devices(name: &str, merged: &Merged<'_>) -> Option<Departure> {
+    let Some(Value::Devices(rules)) = merged.values.get(name) else { return None };
+    if rules.is_empty() {
+        return empty(name, merged);
+    }
+    let without: Vec<String> = rules.iter().filter(|rule| rule.access.is_empty()).map(device).collect();
+    if without.is_empty() {
+        return None;
+    }
+    let why = format!("{} takes the device away or gives no access, for which nothing is written", listed(&without));
+    if without.len() == rules.len() {
+        return say(Ignored, why);
+    }
+    let how = if name == "DEVICES" { "access by device number" } else { "the numbers are those of the source's /dev" };
+    say(if effective_devices(rules).is_empty() { Ignored } else { Approximated }, format!("{how}; {why}"))
+}
+
+fn device(rule: &DeviceRule) -> String {
+    let number = |n: Option<u32>| n.map_or("all".to_owned(), |n| n.to_string());
+    match &rule.path {
+        Some(path) => format!("/dev/{}", shown(path.as_bytes())),
+        None => format!("{}:{}:{}", rule.kind, number(rule.major), number(rule.minor)),
+    }
 }
 
 fn capabilities(merged: &Merged<'_>) -> Option<Departure> {
@@ -199,6 +278,8 @@ fn capabilities(merged: &Merged<'_>) -> Option<Departure> {
     }
     let of_openvz = |name: &&String| OPENVZ_CAPABILITIES.contains(&name.as_str());
     let lost: Vec<String> = mask.on.union(&mask.other).filter(of_openvz).cloned().collect();
+    let refused: Vec<String> =
+        mask.on.difference(&mask.other).filter(|n| HOST_ONLY.contains(&n.as_str())).cloned().collect();
     let mut said = Vec::new();
     let both: Vec<String> = mask.on.intersection(&mask.other).cloned().collect();
     if !both.is_empty() {
@@ -207,5 +288,10 @@ fn capabilities(merged: &Merged<'_>) -> Option<Departure> {
     if !lost.is_empty() {
         said.push(format!("{} exists in the OpenVZ kernel only", lost.join(", ")));
     }
-    if said.is_empty() { None } else { say(Approximated, said.join("; ")) }
+    if !refused.is_empty() {
+        said.push(format!("{} would act on the host under LXC: the container does not get it", refused.join(", ")));
+    }
+    let nothing = mask.on.union(&mask.other).all(|name| lost.contains(name) || refused.contains(name));
+    let outcome = if nothing { Ignored } else { Approximated };
+    if said.is_empty() { None } else { say(outcome, said.join("; ")) }
 }

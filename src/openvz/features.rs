@@ -42,24 +42,27 @@ pub(super) fn features(merged: &Merged<'_>) -> Option<Departure> {
     if all.is_empty() {
         return say(Ignored, "empty: nothing to carry over");
     }
-    let parts: Vec<String> = all
-        .iter()
-        .map(
-            |(name, on, off)| {
-                if mask.on.contains(*name) { format!("{name}: {on}") } else { format!("{name}:off: {off}") }
-            },
-        )
-        .collect();
-    // sysfs alone is the same on both sides, and nfsd has nothing on the other.
-    let outcome = match mask.on.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] | ["sysfs"] => Converted,
-        ["nfsd"] => Ignored,
-        _ => Approximated,
+    let no_admin = matches!(merged.values.get("CAPABILITY"), Some(Value::Mask(c)) if c.other.contains("net_admin"));
+    let part = |(name, on, off): &&(&str, &str, &str)| match (*name, mask.on.contains(*name)) {
+        ("bridge", true) if no_admin => format!("bridge: {NO_BRIDGE}"),
+        (name, true) => format!("{name}: {on}"),
+        ("sysfs", false) => format!("sysfs:off: {off}"),
+        (name, false) => format!("{name}:off: nothing is written; {off}"),
     };
-    let into =
-        if outcome == Converted { Some("lxc.mount.auto, lxc.cgroup.devices.allow, lxc.apparmor.raw") } else { None };
+    let parts: Vec<String> = all.iter().map(part).collect();
+    // sysfs is the same on both sides, nfsd has nothing on the other, and what is off needs nothing there.
+    let others: Vec<&str> = all.iter().map(|(name, ..)| *name).filter(|name| *name != "sysfs").collect();
+    let on = others.iter().any(|name| *name != "nfsd" && mask.on.contains(*name));
+    let (outcome, into) = match (on, said("sysfs"), others.is_empty()) {
+        (true, ..) => (Approximated, None),
+        (false, true, true) => (Converted, Some("lxc.mount.auto")),
+        (false, true, false) => (Approximated, Some("lxc.mount.auto")),
+        (false, false, _) => (Ignored, None),
+    };
     Some(Departure { outcome, into, why: parts.join("; ") })
 }
+
+const NO_BRIDGE: &str = "nothing is written; CAPABILITY takes NET_ADMIN away, without which the container can make no bridge (nor could it before)";
 
 const STATELESS: &[&str] = &["iptable_filter", "iptable_mangle", "ip6table_filter", "ip6table_mangle"];
 const STATEFUL: &[&str] = &["nf_conntrack"];

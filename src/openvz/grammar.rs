@@ -15,6 +15,16 @@ pub(super) enum Dialect {
     Virtuozzo,
 }
 
+impl Dialect {
+    /// Returns who reads such files, for people.
+    pub(super) fn reader(self) -> &'static str {
+        match self {
+            Dialect::Vzctl => "vzctl",
+            Dialect::Virtuozzo => "Virtuozzo",
+        }
+    }
+}
+
 /// Why vzctl skips a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rejection {
@@ -30,9 +40,9 @@ impl Rejection {
     /// Returns what vzctl does with the line, for people.
     pub(super) fn explain(self) -> &'static str {
         match self {
-            Rejection::NoEquals => "there is no \"=\" in it; vzctl warns and skips the line",
-            Rejection::UnmatchedQuote => "its quote is not closed on the same line; vzctl warns and skips the line",
-            Rejection::NameTooLong => "the name is 512 bytes long or longer; vzctl skips the line",
+            Rejection::NoEquals => "there is no \"=\" in it; the line is skipped with a warning",
+            Rejection::UnmatchedQuote => "its quote is not closed on the same line; the line is skipped with a warning",
+            Rejection::NameTooLong => "the name is 512 bytes long or longer; the line is skipped",
         }
     }
 }

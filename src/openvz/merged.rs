@@ -1,14 +1,17 @@
 //! Both files merged: the limits in this program's units, and what the opt-in approximations make of them.
 
+use super::grammar::Dialect;
 use super::number::{self, CpuLimit};
 use super::reading::{Value, Values, text};
 use crate::model::ctid::Ctid;
 use crate::model::limits::Limits;
 use crate::model::size::{KIB, PAGE};
+use std::collections::HashSet;
 
 /// Everything that decides over a key beside its own value.
 pub(super) struct Merged<'a> {
     pub(super) ctid: &'a Ctid,
+    pub(super) dialect: Dialect,
     pub(super) values: &'a Values,
     pub(super) layout: Option<&'a str>,
     pub(super) node_cpus: Option<u32>,
@@ -52,14 +55,14 @@ impl Limit {
 impl Merged<'_> {
     /// Returns the limit (the second number) of a pair: pages and KiB in bytes, the rest as it stands.
     pub(super) fn limit(&self, name: &str) -> Limit {
-        let Some(Value::Pair(_, limit)) = self.values.get(name) else { return Limit::Unset };
+        let Some(Value::Pair(_, limit, _)) = self.values.get(name) else { return Limit::Unset };
         Limit::of(*limit).times(unit(name))
     }
 
     /// Returns what an approximation counts with: the limit, but of a guarantee its barrier.
     pub(super) fn amount(&self, name: &str) -> Limit {
         match self.values.get(name) {
-            Some(Value::Pair(barrier, _)) if name == "VMGUARPAGES" => Limit::of(*barrier).times(PAGE),
+            Some(Value::Pair(barrier, ..)) if name == "VMGUARPAGES" => Limit::of(*barrier).times(PAGE),
             _ => self.limit(name),
         }
     }
@@ -92,7 +95,7 @@ impl Merged<'_> {
     pub(super) fn cpu_units(&self) -> Option<u64> {
         let weight = || {
             let shares = number(self.values, "CPUUWEIGHT").filter(|n| *n > 0)?;
-            Some((shares.min(1 << 20) * 1000 / 1024).clamp(8, 500_000))
+            u64::try_from(u128::from(shares) * 1000 / 1024).ok().map(|units| units.max(1))
         };
         number(self.values, "CPUUNITS").or_else(weight)
     }
@@ -102,21 +105,52 @@ impl Merged<'_> {
         text(self.values, name).filter(|mask| mask != "all" && mask != "auto")
     }
 
-    /// Returns NETDEV, when the operator asked for it.
-    pub(super) fn net_devices(&self) -> Option<&[String]> {
+    /// Returns NETDEV, when the operator asked for it, without names that an interface of NETIF has in the container.
+    pub(super) fn net_devices(&self) -> Option<Vec<String>> {
         match self.values.get("NETDEV") {
-            Some(Value::Words(list)) if self.asked("NETDEV") => Some(list),
+            Some(Value::Words(list)) if self.asked("NETDEV") => {
+                let taken = self.taken_names();
+                Some(list.iter().filter(|name| !taken.contains(name.as_str())).cloned().collect())
+            }
             _ => None,
         }
     }
 
-    /// Returns all limits in the units of the contract; none of them is zero.
+    /// Returns the names of NETDEV that an interface of NETIF has in the container.
+    pub(super) fn net_devices_twice(&self) -> Vec<String> {
+        let Some(Value::Words(list)) = self.values.get("NETDEV") else { return Vec::new() };
+        let taken = self.taken_names();
+        list.iter().filter(|name| taken.contains(name.as_str())).cloned().collect()
+    }
+
+    /// Returns the names that NETIF gives in the container.
+    pub(super) fn taken_names(&self) -> HashSet<&str> {
+        match self.values.get("NETIF") {
+            Some(Value::Interfaces(all)) => all.list.iter().map(|one| one.ifname.as_str()).collect(),
+            _ => HashSet::new(),
+        }
+    }
+
+    /// Returns the swap limit. Zero is one, where it was written: the container has no swap.
+    pub(super) fn swap(&self) -> Option<u64> {
+        if !self.is_vswap() {
+            return None;
+        }
+        if self.has_no_swap() { Some(0) } else { self.limit("SWAPPAGES").value() }
+    }
+
+    /// Whether SWAPPAGES says zero, where it is a limit.
+    pub(super) fn has_no_swap(&self) -> bool {
+        self.is_vswap() && matches!(self.values.get("SWAPPAGES"), Some(Value::Pair(_, 0, true)))
+    }
+
+    /// Returns all limits in the units of the contract; none of them is zero, but that of swap.
     pub(super) fn limits(&self) -> Limits {
         let positive = |name| number(self.values, name).filter(|n| *n > 0);
         let limit = |name| self.limit(name).value();
         Limits {
             memory_bytes: limit("PHYSPAGES").or_else(|| self.approximated("PRIVVMPAGES")),
-            swap_bytes: if self.is_vswap() { limit("SWAPPAGES") } else { None },
+            swap_bytes: self.swap(),
             pids: limit("NUMPROC"),
             cpu_quota_percent: self.cpu_quota(),
             cpu_units: self.cpu_units(),

@@ -8,6 +8,7 @@
 //! | `values` | lists: addresses, interfaces, devices, capabilities, features |
 //! | `params` | the table: every parameter, its kind, what a second line does, what becomes of it |
 //! | `netif`, `virtuozzo` | interfaces; disks and bind mounts of Virtuozzo |
+//! | `usable` | what of a value the target cannot have |
 //! | `reading` | one file read by that table |
 //! | `parse` | two files merged, turned into a [`crate::model::ve::VeConfig`], every key answered |
 //! | `merged` | the limits that both files give together |
@@ -40,6 +41,9 @@ mod parse;
 mod reading;
 mod script;
 mod shell;
+mod usable;
+#[cfg(test)]
+mod usable_tests;
 mod values;
 mod virtuozzo;
 mod vzctl;

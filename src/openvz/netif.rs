@@ -1,6 +1,6 @@
 //! NETIF: interfaces of type veth.
 
-use super::grammar::{is_space, shown};
+use super::grammar::{is_space, offset_in, shown};
 use super::values::Part;
 use crate::model::ve::VethInterface;
 use std::collections::HashSet;
@@ -11,6 +11,10 @@ pub(super) struct Interfaces {
     pub(super) list: Vec<VethInterface>,
     /// What has no place in the model: `host_mac`, `mac_filter`, and Virtuozzo's own keys.
     pub(super) lost: Vec<Lost>,
+    /// Where each interface of the list begins in the value.
+    pub(super) places: Vec<usize>,
+    /// Interfaces whose MAC address was not one to keep.
+    pub(super) remade: Vec<String>,
 }
 
 /// A key of an interface that is left behind.
@@ -31,11 +35,13 @@ pub(super) fn interfaces(value: &[u8]) -> Part<Interfaces> {
                 if names.insert(interface.ifname.clone()) {
                     let ifname = &interface.ifname;
                     out.lost.extend(lost.into_iter().map(|(key, value)| Lost { ifname: ifname.clone(), key, value }));
+                    out.places.push(offset_in(value, one));
                     out.list.push(interface);
                 }
             }
             Err((field, why)) => {
-                return Part::stopped(out, value, field, format!("interface \"{}\": {why}", shown(one)));
+                let part = Part::stopped(out, value, field, format!("interface \"{}\": {why}", shown(one)));
+                return part.from(offset_in(value, one));
             }
         }
     }

@@ -12,7 +12,8 @@ What becomes of every parameter that vzctl 4.11 knows, and of those of Virtuozzo
 every report have an answer for each key of a container's own file (`keys` in JSON): *converted* has an exact equivalent,
 *approximated* has something close, *ignored* means nothing after the migration or has no equivalent and nobody needs it,
 *blocked* has no equivalent and the container may need it, which stops a migration until you accept the finding. A value may
-change the answer: a limit that is `unlimited` is converted by writing nothing, one of zero is never written.
+change the answer: a limit that is `unlimited` is converted by writing nothing, one of zero is never written
+(but for SWAPPAGES, where it means no swap).
 
 This file is generated from the table in `src/openvz/params.rs`; a test compares the two.
 
@@ -26,7 +27,10 @@ This file is generated from the table in `src/openvz/params.rs`; a test compares
 5. A value that begins with `\"` ends at the *last* `\"` of the line; what stands behind is dropped.
 6. Any other value is the rest of the line: single quotes and `# comments` are part of it.
 7. What vzctl does not take is unset, and a list keeps what stands before the bad word; both are findings with line and column.
+   What it takes and the target cannot have (a loopback address, a second interface with the same MAC address, a device
+   number beyond the kernel's) is left out, and a finding as well.
 8. The file of the container lies over `vz.conf`: a value wins, a list replaces the other as a whole unless it is empty.
+   What `vz.conf` gives to the container has an answer too (`origin` in JSON).
 9. Virtuozzo 7 (a UUID as CTID, `UUID=` in the file, or a `ve.conf`) reads single quotes, `# comments` and dotted masks too.
 10. A NUL byte, a line of more than 1 MiB or a file of more than 4 MiB is an error, not a configuration.
 
@@ -57,7 +61,9 @@ fn value(kind: Kind) -> String {
         Kind::Text => "text".into(),
         Kind::Path => "directory".into(),
         Kind::Name => "letters, digits, blanks and `-+_.`".into(),
+        Kind::HostName => "host name, at most 64 bytes".into(),
         Kind::Flag => "`yes` or `no`".into(),
+        Kind::OnBoot => "`yes` or `no`; `auto` in Virtuozzo".into(),
         Kind::Number(low, high) | Kind::Int(low, high) if high < super::number::UNLIMITED_32 => {
             format!("number, {low} to {high}")
         }
@@ -73,6 +79,8 @@ fn value(kind: Kind) -> String {
         Kind::IoLimit => "bytes a second, or with a suffix".into(),
         Kind::Addresses => "`ADDRESS[/PREFIX]`, by blanks".into(),
         Kind::Words => "words, by blanks".into(),
+        Kind::NameServers => "addresses, by blanks, or `inherit`".into(),
+        Kind::Domains => "domains, by blanks, or `inherit`".into(),
         Kind::Netif => "`key=value` by commas, interfaces by `;`".into(),
         Kind::NetDevices => "names of interfaces, by blanks".into(),
         Kind::Netfilter => "`disabled`, `stateless`, `stateful` or `full`".into(),
@@ -83,7 +91,9 @@ fn value(kind: Kind) -> String {
         Kind::DeviceNodes => "`NODE:` and `rwq` or `none`, by blanks".into(),
         Kind::Capability => "`NAME:on` or `NAME:off`, by blanks".into(),
         Kind::Features => "`NAME:on` or `NAME:off`, by blanks or commas".into(),
-        Kind::Layout => "`simfs`, `ploop`, `ploop:expanded`, `ploop:plain` or `ploop:raw`".into(),
+        Kind::Layout => {
+            "`simfs`, `ploop`, `ploop:expanded`, `ploop:plain` or `ploop:raw`; `3`, `4` or `5` in Virtuozzo".into()
+        }
         Kind::Opaque => "not looked at".into(),
     }
 }

@@ -18,8 +18,12 @@ pub(super) enum Kind {
     Path,
     /// NAME.
     Name,
+    /// HOSTNAME.
+    HostName,
     /// `yes` or `no`.
     Flag,
+    /// ONBOOT.
+    OnBoot,
     /// An unsigned long within bounds.
     Number(u64, u64),
     /// An int within bounds.
@@ -38,6 +42,10 @@ pub(super) enum Kind {
     Addresses,
     /// Blank-separated words.
     Words,
+    /// NAMESERVER.
+    NameServers,
+    /// SEARCHDOMAIN.
+    Domains,
     /// NETIF.
     Netif,
     /// NETDEV.
@@ -156,8 +164,9 @@ const ANY: u64 = super::number::UNLIMITED;
 const INT: u64 = super::number::UNLIMITED_32;
 
 use Kind::{
-    Addresses, Capability, CpuLimit, CpuMask, DeviceNodes, Devices, Disks, Features, Flag, Float, Int, IoLimit, Layout,
-    Meminfo, Name, NetDevices, Netfilter, Netif, Number, Opaque, Pair, Path, PciDevices, Text, Words,
+    Addresses, Capability, CpuLimit, CpuMask, DeviceNodes, Devices, Disks, Domains, Features, Flag, Float, HostName,
+    Int, IoLimit, Layout, Meminfo, Name, NameServers, NetDevices, Netfilter, Netif, Number, OnBoot, Opaque, Pair, Path,
+    PciDevices, Text, Words,
 };
 use Repeat::{First, Join, Last};
 
@@ -216,9 +225,9 @@ pub(super) const PARAMS: &[Param] = &[
     row("CONFIGFILE", Text, First, gone(TOOLING)),
     // Network.
     row("IP_ADDRESS", Addresses, Join, same("lxc.net.N, the guest's network files", "addresses of venet0 move to an interface of type veth, on a bridge or routed")),
-    row("HOSTNAME", Text, First, same("lxc.uts.name, the guest's files", "the host name")),
-    row("NAMESERVER", Words, Join, same("the guest's resolver files", "name servers")),
-    row("SEARCHDOMAIN", Words, Join, same("the guest's resolver files", "search domains")),
+    row("HOSTNAME", HostName, First, same("lxc.uts.name, the guest's files", "the host name")),
+    row("NAMESERVER", NameServers, Join, same("the guest's resolver files", "name servers")),
+    row("SEARCHDOMAIN", Domains, Join, same("the guest's resolver files", "search domains")),
     row("NETIF", Netif, First, same("lxc.net.N", "interfaces of type veth; their addresses are in the guest's own files")),
     row("NETDEV", NetDevices, Join, needed("network devices of the source node are moved into the container; the target needs devices of its own; --approximate NETDEV moves those of the same names (lxc.net.N.type = phys)")),
     row("IPV6", Flag, First, gone("means something in vz.conf only")),
@@ -231,9 +240,9 @@ pub(super) const PARAMS: &[Param] = &[
     row("CAPABILITY", Capability, Join, same("lxc.cap.drop", "what is off is dropped; what is on must not be")),
     row("FEATURES", Features, Join, near("devices, mounts and modules of the target", "each feature has an answer of its own under LXC")),
     // Life.
-    row("ONBOOT", Flag, First, near("lxc.start.auto, or the cluster's resource", "it stays 0 until the move is accepted, and in a cluster for good: there the cluster starts it")),
+    row("ONBOOT", OnBoot, First, near("lxc.start.auto, or the cluster's resource", "in a migration lxc.start.auto stays 0 until the container is handed over, and in a cluster for good: there the cluster starts it")),
     row("BOOTORDER", Number(0, ANY), First, near("lxc.start.order", "turned round: OpenVZ starts high numbers first, LXC low ones")),
-    row("STOP_TIMEOUT", Int(0, INT), First, same("stop timeout of the migration and of the cluster's resource", "seconds")),
+    row("STOP_TIMEOUT", Int(0, INT), First, same("stop timeout of the migration and of the cluster's resource", "the migration's and the cluster's stop timeout; an LXC configuration has no key for it")),
     row("DISABLED", Flag, First, near("lxc.start.auto = 0, or the cluster's resource", "LXC cannot forbid a start; nothing starts it by itself")),
     row("NAME", Name, First, same("name of the target", "lxc-NAME")),
     row("DESCRIPTION", Text, First, same("comment in the configuration", "a remark for people")),
@@ -296,6 +305,15 @@ pub(super) const APPROXIMATE: &[(&str, &str, &str)] = &[
         "devices of the target with these names; while the container runs the host does not have them",
     ),
 ];
+
+impl Param {
+    /// Tells whether a value in vz.conf acts on a container that does not set it itself. An existing container has its own
+    /// layout, and NETFILTER there is dropped (vzctl.c:346, 137).
+    pub(super) fn is_inherited(&self) -> bool {
+        let other = ["VE_LAYOUT", "NETFILTER", "IPV6", "OSTEMPLATE", "VEID"];
+        !other.contains(&self.name) && self.fate.why != TOOLING && self.fate.why != VIRTUOZZO
+    }
+}
 
 /// Names of Virtuozzo by their beginning.
 pub(super) const FAMILIES: &[(&str, Param)] = &[

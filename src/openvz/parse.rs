@@ -4,13 +4,14 @@
 use super::answer;
 use super::grammar::{self, Dialect, Line, shown};
 use super::merged::{Merged, flag, number};
-use super::reading::{self, Reading, Value, Values, text};
+use super::params::{Kind, Param};
+use super::reading::{self, Reading, Seen, Value, Values, text};
 use super::values::{Mask, OPENVZ_CAPABILITIES, effective_devices, is_host_name};
 use crate::error::Result;
 use crate::model::ctid::Ctid;
 use crate::model::finding::Severity;
 use crate::model::ve::{Capabilities, DeviceRule, Resolver, VeConfig};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -41,15 +42,31 @@ pub fn parse(ctid: &Ctid, global: Option<&[u8]>, own: &[u8], context: &ParseCont
     let global = reading::read(global.unwrap_or_default(), "vz.conf", Severity::Info, dialect);
     let own = reading::read(own, &label, Severity::Warning, dialect);
     let layout = text(&own.values, "VE_LAYOUT").map(|l| l.split(':').next().unwrap_or_default().to_owned());
-    let values = merge(global.values, own.values);
+    // vzctl takes a word that the target cannot have: the list is not empty to it.
+    let full: HashSet<&str> =
+        own.seen.iter().filter(|s| !s.left.is_empty()).filter_map(|s| s.param.map(|p| p.name)).collect();
+    let (values, from_global) = merge(global.values, own.values, &full);
+    let set: HashSet<&str> = own.seen.iter().filter_map(|s| s.param.map(|p| p.name)).collect();
+    let in_force = |seen: &&Seen| {
+        let opaque = |p: &Param| p.kind == Kind::Opaque && !set.contains(p.name);
+        seen.param.is_some_and(|p| p.is_inherited() && (from_global.contains(p.name) || opaque(p)))
+    };
+    let inherited: Vec<&Seen> = global.seen.iter().filter(in_force).collect();
 
     let mut findings = own.findings;
     findings.extend(global.findings);
     let (layout_word, approximate) = (layout.clone(), context.approximate.as_slice());
-    let merged =
-        Merged { ctid, values: &values, layout: layout_word.as_deref(), node_cpus: context.node_cpus, approximate };
-    let keys = own.seen.iter().map(|seen| answer::answer(seen, &merged)).collect();
-    answer::report(&own.seen, &merged, &label, &mut findings);
+    let merged = Merged {
+        ctid,
+        dialect,
+        values: &values,
+        layout: layout_word.as_deref(),
+        node_cpus: context.node_cpus,
+        approximate,
+    };
+    let keys = own.seen.iter().map(|seen| answer::answer(seen, &merged, ""));
+    let keys = keys.chain(inherited.iter().map(|seen| answer::answer(seen, &merged, "vz.conf"))).collect();
+    answer::report(&own.seen, &inherited, &merged, &label, &mut findings);
 
     let Mask { on, other: off } = mask(&values, "CAPABILITY");
     let of_linux = |name: &&String| !OPENVZ_CAPABILITIES.contains(&name.as_str());
@@ -77,7 +94,7 @@ pub fn parse(ctid: &Ctid, global: Option<&[u8]>, own: &[u8], context: &ParseCont
         },
         features: features(&mask(&values, "FEATURES")),
         devices: devices(&values),
-        net_devices: merged.net_devices().unwrap_or_default().to_vec(),
+        net_devices: merged.net_devices().unwrap_or_default(),
         quota_ugid_limit: number(&values, "QUOTAUGIDLIMIT"),
         keys,
         findings,
@@ -146,41 +163,37 @@ pub(super) fn own_flags(own: &[u8], ctid: &Ctid) -> (Option<bool>, Option<bool>)
     (flag(&values, "ONBOOT"), flag(&values, "DISABLED"))
 }
 
-fn merge(global: Values, own: Values) -> Values {
-    let mut out = own;
+/// Puts the container's own values over the global ones; returns also which of the global ones are in force. `full` are lists
+/// that only look empty.
+fn merge(global: Values, own: Values, full: &HashSet<&str>) -> (Values, HashSet<&'static str>) {
+    let (mut out, mut inherited) = (own, HashSet::new());
     for (name, theirs) in global {
         // The layout of an existing container is its own, and NETFILTER in vz.conf is dropped (vzctl.c:346, 137).
         if matches!(name, "VE_LAYOUT" | "NETFILTER") {
             continue;
         }
-        match out.get_mut(name) {
-            None => drop(out.insert(name, theirs)),
-            Some(Value::Mask(mine)) => {
-                if let Value::Mask(theirs) = theirs {
-                    if mine.on.is_empty() {
-                        mine.on = theirs.on;
-                    }
-                    if mine.other.is_empty() {
-                        mine.other = theirs.other;
+        match (out.get_mut(name), theirs) {
+            (None, theirs) => {
+                out.insert(name, theirs);
+                inherited.insert(name);
+            }
+            (Some(Value::Mask(mine)), Value::Mask(theirs)) => {
+                for (mine, theirs) in [(&mut mine.on, theirs.on), (&mut mine.other, theirs.other)] {
+                    if mine.is_empty() && !theirs.is_empty() {
+                        *mine = theirs;
+                        inherited.insert(name);
                     }
                 }
             }
             // A list replaces the global one as a whole, but an empty one does not.
-            Some(mine) if is_empty_list(mine) => *mine = theirs,
-            Some(_) => {}
+            (Some(mine), theirs) if mine.is_empty_list() && !full.contains(name) => {
+                *mine = theirs;
+                inherited.insert(name);
+            }
+            _ => {}
         }
     }
-    out
-}
-
-fn is_empty_list(value: &Value) -> bool {
-    match value {
-        Value::Words(list) => list.is_empty(),
-        Value::Addresses(list) => list.is_empty(),
-        Value::Devices(list) => list.is_empty(),
-        Value::Interfaces(all) => all.list.is_empty(),
-        _ => false,
-    }
+    (out, inherited)
 }
 
 fn mask(values: &Values, name: &str) -> Mask {
@@ -207,7 +220,8 @@ fn resolver(values: &Values, name: &str) -> Resolver {
         Some(Value::Words(list)) => match list.first().map(String::as_str) {
             None => Resolver::Unset,
             Some("inherit") => Resolver::Inherit,
-            Some(_) => Resolver::List(list.clone()),
+            // Behind an address it is none, and vzctl does not look at it.
+            Some(_) => Resolver::List(list.iter().filter(|word| *word != "inherit").cloned().collect()),
         },
         _ => Resolver::Unset,
     }

@@ -5,6 +5,7 @@ use super::netif::{self, Interfaces};
 use super::number::{self, CpuLimit};
 use super::params::{self, Kind, Param, Repeat};
 use super::shell;
+use super::usable::{self, Left};
 use super::values::{self, Mask, Part, Trouble};
 use crate::model::finding::{Finding, Severity};
 use crate::model::ve::{DeviceRule, VenetAddress};
@@ -16,14 +17,27 @@ pub(super) enum Value {
     Text(Vec<u8>),
     Flag(bool),
     Number(u64),
-    /// Barrier and limit.
-    Pair(u64, u64),
+    /// Barrier and limit, and whether the limit is a number that somebody wrote: an empty one reads as zero.
+    Pair(u64, u64, bool),
     CpuLimit(CpuLimit),
     Words(Vec<String>),
     Addresses(Vec<VenetAddress>),
     Interfaces(Interfaces),
     Devices(Vec<DeviceRule>),
     Mask(Mask),
+}
+
+impl Value {
+    /// Tells whether it is a list without anything in it.
+    pub(super) fn is_empty_list(&self) -> bool {
+        match self {
+            Value::Words(list) => list.is_empty(),
+            Value::Addresses(list) => list.is_empty(),
+            Value::Devices(list) => list.is_empty(),
+            Value::Interfaces(all) => all.list.is_empty(),
+            _ => false,
+        }
+    }
 }
 
 /// Values by the name of their parameter.
@@ -43,6 +57,18 @@ pub(super) struct Seen {
     pub(super) column: usize,
     /// What vzctl says against it, when nothing of it is in force.
     pub(super) refused: Option<String>,
+    /// What is not carried over: what a bad word cut off, what the target cannot have.
+    pub(super) left: Vec<String>,
+    /// Findings about that, which count where the value is in force.
+    pub(super) findings: Vec<Finding>,
+}
+
+/// What became of a value when it was read.
+#[derive(Debug, Default)]
+struct Taken {
+    refused: Option<String>,
+    left: Vec<String>,
+    findings: Vec<Finding>,
 }
 
 /// What was read from one file.
@@ -115,7 +141,8 @@ impl Reader<'_> {
         let (label, severity, dialect) = (self.label, self.severity, self.dialect);
         self.report("ve-line-rejected", || {
             let (line, column) = (line.number, grammar::column(line.bytes, dialect, at));
-            let title = format!("vzctl does not take line {line} of {label} as it stands (column {column})");
+            let title =
+                format!("{} does not take line {line} of {label} as it stands (column {column})", dialect.reader());
             Finding::new(severity, "ve-line-rejected", title)
                 .detail(format!("{}: {why}", shown(bytes)))
                 .remedy("correct the line on the source, or accept that it is not in force there either")
@@ -129,9 +156,10 @@ impl Reader<'_> {
         let identity = param.filter(|p| p.alias.as_bytes() == name).map_or(name, |p| p.name.as_bytes());
         let Some(&at) = self.index.get(identity) else {
             self.index.insert(identity.to_vec(), self.out.seen.len());
-            let refused = param.and_then(|param| self.take(param, place, text));
-            let (key, text, line) = (lossy(name), lossy(text), place.line.number);
-            self.out.seen.push(Seen { key, text, param, line, column: self.column(place), refused });
+            let taken = param.map(|param| self.take(param, place, text)).unwrap_or_default();
+            let Taken { refused, left, findings } = taken;
+            let (key, text, line, column) = (lossy(name), lossy(text), place.line.number, self.column(place));
+            self.out.seen.push(Seen { key, text, param, line, column, refused, left, findings });
             return;
         };
         self.again(at, place, text);
@@ -144,35 +172,38 @@ impl Reader<'_> {
     /// A second line with the same name.
     fn again(&mut self, at: usize, place: Place<'_>, text: &[u8]) {
         let Some(param) = self.out.seen[at].param else {
-            self.duplicate(at, place, "vzctl does not know either of them");
+            self.duplicate(at, place, "it knows neither of them");
             self.out.seen[at].text = lossy(text);
             return;
         };
         let was_refused = self.out.seen[at].refused.is_some();
         match param.repeat {
             Repeat::First if !was_refused => {
-                self.duplicate(at, place, "vzctl keeps the first; a shell would take the last");
+                self.duplicate(at, place, "it keeps the first; a shell would take the last");
             }
             Repeat::First | Repeat::Last => {
                 if !was_refused {
-                    self.duplicate(at, place, "vzctl keeps the last");
+                    self.duplicate(at, place, "it keeps the last");
                 }
-                let refused = self.take(param, place, text);
+                let taken = self.take(param, place, text);
                 let column = self.column(place);
                 let seen = &mut self.out.seen[at];
-                if refused.is_none() || was_refused {
-                    (seen.text, seen.refused) = (lossy(text), refused);
+                if taken.refused.is_none() || was_refused {
+                    (seen.text, seen.refused) = (lossy(text), taken.refused);
+                    (seen.left, seen.findings) = (taken.left, taken.findings);
                     (seen.line, seen.column) = (place.line.number, column);
                 }
             }
             Repeat::Join => {
-                self.duplicate(at, place, "vzctl joins them; a shell would take the last");
-                let refused = self.take(param, place, text);
+                self.duplicate(at, place, "it joins them; a shell would take the last");
+                let taken = self.take(param, place, text);
                 let seen = &mut self.out.seen[at];
+                seen.left.extend(taken.left);
+                seen.findings.extend(taken.findings);
                 if seen.text.len() < LONGEST_TEXT {
                     seen.text = format!("{} {}", seen.text, lossy(text)).trim().to_owned();
                 }
-                if refused.is_none() {
+                if taken.refused.is_none() {
                     seen.refused = None;
                 }
             }
@@ -181,31 +212,38 @@ impl Reader<'_> {
 
     fn duplicate(&mut self, at: usize, place: Place<'_>, rule: &str) {
         let (label, severity, line, column) = (self.label, self.severity, place.line.number, self.column(place));
+        let reader = self.dialect.reader();
         let (key, first) = (shown(self.out.seen[at].key.as_bytes()), self.out.seen[at].line);
         self.report("ve-duplicate-key", || {
             Finding::new(severity, "ve-duplicate-key", format!("{key} stands more than once in {label}"))
-                .detail(format!("on lines {first} and {line}: {rule}"))
+                .detail(format!("on lines {first} and {line}; {reader} reads the file: {rule}"))
                 .remedy("leave the line that is meant")
                 .subject(format!("{label}:{line}:{column}"))
         });
     }
 
-    /// Puts a value in force; returns why not, when nothing of it could be.
-    fn take(&mut self, param: &'static Param, place: Place<'_>, text: &[u8]) -> Option<String> {
+    /// Puts a value in force; returns why not, when nothing of it could be, and what of it is not carried over.
+    fn take(&mut self, param: &'static Param, place: Place<'_>, text: &[u8]) -> Taken {
+        let mut taken = Taken::default();
         if param.kind == Kind::Opaque {
-            return None;
+            return taken;
         }
         let Part { value, trouble } = read_value(param.kind, text, self.dialect);
         let nothing = value.is_none();
-        if let Some(Trouble { why, at }) = &trouble {
+        if let Some(Trouble { why, at, .. }) = &trouble {
+            let reader = self.dialect.reader();
             let effect = match param.kind {
-                _ if nothing => "vzctl leaves the parameter unset",
-                Kind::Features => "vzctl keeps the rest",
-                _ => "vzctl keeps what stands before it",
+                _ if nothing => format!("{reader} leaves the parameter unset"),
+                Kind::Features => format!("{reader} keeps the rest"),
+                _ => format!("{reader} keeps what stands before it"),
             };
             self.reject(place.line, place.value + at, text, &format!("{}: {why}; {effect}", param.name));
         }
-        if let Some(value) = value {
+        let from = trouble.as_ref().map_or(text.len(), |t| t.from);
+        if let Some(mut value) = value {
+            for one in usable::carry(param.kind, &mut value, &text[..from]) {
+                self.left_out(param, place, &one, &mut taken);
+            }
             if param.repeat == Repeat::Join && !self.out.values.contains_key(param.name) {
                 remember(&value, &mut self.joined, param.name);
             }
@@ -214,7 +252,28 @@ impl Reader<'_> {
                 _ => drop(self.out.values.insert(param.name, value)),
             }
         }
-        if nothing { trouble.map(|t| t.why) } else { None }
+        match trouble {
+            Some(trouble) if nothing => taken.refused = Some(trouble.why),
+            Some(trouble) if param.kind == Kind::Features => taken.left.push(trouble.why),
+            Some(trouble) => taken.left.push(format!("\"{}\" ({})", shown(&text[from..]), trouble.why)),
+            None => {}
+        }
+        taken
+    }
+
+    /// Reports what the target cannot have.
+    fn left_out(&mut self, param: &'static Param, place: Place<'_>, one: &Left, taken: &mut Taken) {
+        if one.loss != usable::Loss::HostName {
+            taken.left.push(format!("{} ({})", one.what, one.why));
+        }
+        let finding = one.finding(param.name);
+        let id = if one.loss == usable::Loss::Interface { "ve-interface-left-out" } else { "ve-value-left-out" };
+        let count = self.counts.entry(id).or_default();
+        *count += 1;
+        if *count <= MOST_FINDINGS {
+            let column = grammar::column(place.line.bytes, self.dialect, place.value + one.at);
+            taken.findings.push(finding.subject(format!("{}:{}:{column}", self.label, place.line.number)));
+        }
     }
 
     /// Compares what vzctl and bash make of each line.
@@ -331,26 +390,32 @@ fn read_value(kind: Kind, bytes: &[u8], dialect: Dialect) -> Part<Option<Value>>
     let text = String::from_utf8_lossy(bytes);
     let part = |value: Option<Value>, expected: &str, at: usize| match value {
         Some(value) => Part::whole(Some(value)),
-        None => Part { value: None, trouble: Some(Trouble { why: format!("it is not {expected}"), at }) },
+        None => Part { value: None, trouble: Some(Trouble { why: format!("it is not {expected}"), at, from: 0 }) },
     };
+    let virtuozzo = dialect == Dialect::Virtuozzo;
     let as_it_stands = || Some(Value::Text(bytes.to_vec()));
     let number = |n: Option<u64>, low: u64, high: u64| {
         let n = n.filter(|n| (low..=high).contains(n)).map(Value::Number);
         part(n, &format!("a number from {low} to {high}"), number::fault(bytes))
     };
     match kind {
-        Kind::Text | Kind::Path | Kind::Opaque => Part::whole(as_it_stands()),
+        Kind::Text | Kind::HostName | Kind::Path | Kind::Opaque => Part::whole(as_it_stands()),
         Kind::Name => {
             let odd = bytes.iter().position(|b| !values::is_name(&[*b])).unwrap_or(0);
             part(as_it_stands().filter(|_| values::is_name(bytes)), "a name", odd)
         }
         Kind::Flag => part(flag(bytes).map(Value::Flag), "yes or no", 0),
+        // Virtuozzo: what ran when the node went down is started again.
+        Kind::OnBoot if bytes == b"auto" && virtuozzo => Part::whole(Some(Value::Flag(true))),
+        Kind::OnBoot => part(flag(bytes).map(Value::Flag), "yes or no", 0),
         Kind::Number(low, high) => number(number::ulong(&text), low, high),
         Kind::Int(low, high) => number(number::int(&text), low, high),
         Kind::Float => part(as_it_stands().filter(|_| text.trim().parse::<f64>().is_ok()), "a number", 0),
         Kind::Pair(unit) => {
-            let pair = number::pair(&text, unit).map(|(barrier, limit)| Value::Pair(barrier, limit));
-            part(pair, "a number that vzctl takes here", number::pair_fault(bytes, unit))
+            let limit = text.rsplit(':').next().unwrap_or_default();
+            let written = limit == "unlimited" || limit.contains(|c: char| c.is_ascii_digit());
+            let pair = number::pair(&text, unit).map(|(barrier, limit)| Value::Pair(barrier, limit, written));
+            part(pair, "a number that can stand here", number::pair_fault(bytes, unit))
         }
         Kind::CpuLimit => {
             let digits = bytes.strip_suffix(b"%").unwrap_or(bytes);
@@ -365,8 +430,14 @@ fn read_value(kind: Kind, bytes: &[u8], dialect: Dialect) -> Part<Option<Value>>
             part(limit.map(Value::Number), "a number of bytes a second", number::fault(bytes))
         }
         Kind::Layout => {
-            let layout = matches!(&*text, "simfs" | "ploop" | "ploop:expanded" | "ploop:plain" | "ploop:raw");
-            part(as_it_stands().filter(|_| layout), "simfs or ploop", 0)
+            let layout = match &*text {
+                "simfs" | "ploop" | "ploop:expanded" | "ploop:plain" | "ploop:raw" => as_it_stands(),
+                // The numbers of Virtuozzo's layouts (libvzctl vztypes.h): 3 and 4 are directories.
+                "3" | "4" if virtuozzo => Some(Value::Text(b"simfs".to_vec())),
+                "5" if virtuozzo => Some(Value::Text(b"ploop".to_vec())),
+                _ => None,
+            };
+            part(layout, "simfs or ploop", 0)
         }
         Kind::Netfilter => {
             let known = matches!(bytes, b"disabled" | b"stateless" | b"stateful" | b"full");
@@ -375,7 +446,7 @@ fn read_value(kind: Kind, bytes: &[u8], dialect: Dialect) -> Part<Option<Value>>
         Kind::Meminfo => {
             part(as_it_stands().filter(|_| values::is_meminfo(&text)), "none, pages:N or privvmpages:N", 0)
         }
-        Kind::Words => Part::whole(Some(Value::Words(unique(words(bytes))))),
+        Kind::Words | Kind::NameServers | Kind::Domains => Part::whole(Some(Value::Words(unique(words(bytes))))),
         Kind::Disks => Part::whole(Some(Value::Words(unique(bytes.split(|b| *b == b';').map(<[u8]>::trim_ascii))))),
         Kind::Addresses => list(values::addresses(bytes, dialect), |v| v.is_empty(), Value::Addresses),
         Kind::Netif => list(netif::interfaces(bytes), |v| v.list.is_empty(), Value::Interfaces),
@@ -384,7 +455,7 @@ fn read_value(kind: Kind, bytes: &[u8], dialect: Dialect) -> Part<Option<Value>>
         Kind::Devices => list(values::devices(bytes), |v| v.is_empty(), Value::Devices),
         Kind::DeviceNodes => list(values::device_nodes(bytes), |v| v.is_empty(), Value::Devices),
         Kind::Capability => list(values::capabilities(bytes), |v| *v == Mask::default(), Value::Mask),
-        Kind::Features => list(values::features(bytes), |v| *v == Mask::default(), Value::Mask),
+        Kind::Features => list(values::features(bytes, dialect), |v| *v == Mask::default(), Value::Mask),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::grammar::{Dialect, is_space, offset_in, shown, words};
 use super::netif::device_name;
+use crate::model::names;
 use crate::model::ve::{DeviceRule, VenetAddress};
 use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
@@ -13,6 +14,8 @@ pub(super) struct Trouble {
     pub(super) why: String,
     /// Where in the value.
     pub(super) at: usize,
+    /// From where on nothing of the value is in force.
+    pub(super) from: usize,
 }
 
 /// What a reader got, and what stopped it.
@@ -29,7 +32,16 @@ impl<T> Part<T> {
 
     /// Reading stopped at a word of the text.
     pub(super) fn stopped(value: T, text: &[u8], word: &[u8], why: String) -> Part<T> {
-        Part { value, trouble: Some(Trouble { why, at: offset_in(text, word) }) }
+        let at = offset_in(text, word);
+        Part { value, trouble: Some(Trouble { why, at, from: at }) }
+    }
+
+    /// Says from where on nothing of the text is in force, when that is before what is wrong.
+    pub(super) fn from(mut self, from: usize) -> Part<T> {
+        if let Some(trouble) = &mut self.trouble {
+            trouble.from = from;
+        }
+        self
     }
 }
 
@@ -90,7 +102,7 @@ pub(super) fn addresses(value: &[u8], dialect: Dialect) -> Part<Vec<VenetAddress
     let mut seen = HashSet::new();
     for word in words(value) {
         let Some(address) = std::str::from_utf8(word).ok().and_then(|w| address(w, dialect)) else {
-            let why = format!("\"{}\" is not an address that vzctl takes", shown(word));
+            let why = format!("\"{}\" is not an address that can stand here", shown(word));
             return Part::stopped(out, value, word, why);
         };
         if !address.address.is_unspecified() && seen.insert(address.address) {
@@ -127,7 +139,7 @@ pub(super) fn devices(value: &[u8]) -> Part<Vec<DeviceRule>> {
         match std::str::from_utf8(word).ok().and_then(device) {
             Some(rule) => out.push(rule),
             None => {
-                let why = format!("\"{}\" is not a device rule that vzctl takes", shown(word));
+                let why = format!("\"{}\" is not a device rule that can stand here", shown(word));
                 return Part::stopped(out, value, word, why);
             }
         }
@@ -209,7 +221,7 @@ pub(super) fn capabilities(value: &[u8]) -> Part<Mask> {
         let text = String::from_utf8_lossy(word).to_ascii_lowercase();
         let known = switch(&text).filter(|(name, _)| CAPABILITIES.contains(name));
         let Some((name, on)) = known else {
-            let why = format!("\"{}\" is not a capability that vzctl knows", shown(word));
+            let why = format!("\"{}\" is not the name of a capability", shown(word));
             return Part::stopped(out, value, word, why);
         };
         let mask = if on { &mut out.on } else { &mut out.other };
@@ -219,7 +231,7 @@ pub(super) fn capabilities(value: &[u8]) -> Part<Mask> {
 }
 
 /// Reads FEATURES: `NAME:on|off`, separated by blanks or commas.
-pub(super) fn features(value: &[u8]) -> Part<Mask> {
+pub(super) fn features(value: &[u8], dialect: Dialect) -> Part<Mask> {
     let mut out = Mask::default();
     let mut trouble: Vec<String> = Vec::new();
     let mut first = 0;
@@ -228,7 +240,7 @@ pub(super) fn features(value: &[u8]) -> Part<Mask> {
         let name = switch(&text).and_then(|(name, on)| match name {
             _ if FEATURES.contains(&name) => Some((name, on)),
             // vzctl compares as many bytes as it was given, and four of anything end at nfsd (vzfeatures.c:37-63, ran).
-            _ if name.len() == 4 => Some(("nfsd", on)),
+            _ if name.len() == 4 && dialect == Dialect::Vzctl => Some(("nfsd", on)),
             _ => None,
         });
         if trouble.is_empty() {
@@ -245,13 +257,13 @@ pub(super) fn features(value: &[u8]) -> Part<Mask> {
                 }
             }
             None => {
-                trouble.push(format!("\"{}\" is not a feature that vzctl knows", shown(word)));
+                trouble.push(format!("\"{}\" is not the name of a feature", shown(word)));
             }
         }
     }
     trouble.truncate(10);
     let why = trouble.join(", ");
-    Part { value: out, trouble: (!why.is_empty()).then_some(Trouble { why, at: first }) }
+    Part { value: out, trouble: (!why.is_empty()).then_some(Trouble { why, at: first, from: value.len() }) }
 }
 
 fn switch(word: &str) -> Option<(&str, bool)> {
@@ -286,7 +298,7 @@ pub(super) fn net_devices(value: &[u8]) -> Part<Vec<String>> {
             Some(name) if seen.insert(name.clone()) => out.push(name),
             Some(_) => {}
             None => {
-                let why = format!("\"{}\" is not a network device that vzctl takes", shown(word));
+                let why = format!("\"{}\" is not a network device that can be given away", shown(word));
                 return Part::stopped(out, value, word, why);
             }
         }
@@ -306,7 +318,7 @@ pub(super) fn pci_devices(value: &[u8]) -> Part<Vec<String>> {
         match std::str::from_utf8(word).ok().filter(|w| fits(w)) {
             Some(text) => out.push(text.to_owned()),
             None => {
-                let why = format!("\"{}\" is not a PCI device that vzctl takes", shown(word));
+                let why = format!("\"{}\" is not the address of a PCI device", shown(word));
                 return Part::stopped(out, value, word, why);
             }
         }
@@ -327,10 +339,7 @@ pub(super) fn is_name(text: &[u8]) -> bool {
 
 /// Tells whether a text can be written as a host name into the guest's files and the LXC configuration.
 pub(super) fn is_host_name(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= 253
-        && !text.starts_with(['-', '.'])
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    names::is_host_name_text(text) && text.len() <= names::HOST_NAME_MAX && !text.starts_with(['-', '.'])
 }
 
 #[cfg(test)]
@@ -394,10 +403,14 @@ mod tests {
         let caps = capabilities(b"NET_ADMIN:on sys_time:OFF nosuch:on mknod:on");
         assert!(caps.trouble.unwrap().why.contains("nosuch"));
         assert_eq!((caps.value.on.len(), caps.value.other.contains("sys_time")), (1, true));
-        let features = features(b"nfs:on,fuse:on ppp:off nfs:off tunnel:on");
+        let text = b"nfs:on,fuse:on ppp:off nfs:off tunnel:on";
+        let seven = features(text, Dialect::Virtuozzo);
+        assert_eq!(seven.value.on.iter().map(String::as_str).collect::<Vec<_>>(), ["nfs"]);
+        assert!(seven.trouble.unwrap().why.contains("\"fuse:on\" is not the name of a feature"));
+        let features = features(text, Dialect::Vzctl);
         assert_eq!(features.value.on.iter().map(String::as_str).collect::<Vec<_>>(), ["nfs", "nfsd"]);
         assert!(features.value.other.contains("ppp"));
-        let Trouble { why: trouble, at } = features.trouble.unwrap();
+        let Trouble { why: trouble, at, .. } = features.trouble.unwrap();
         assert_eq!(at, 7);
         assert!(trouble.contains("fuse:on") && trouble.contains("tunnel:on"), "{trouble}");
     }
@@ -413,5 +426,6 @@ mod tests {
         assert!(
             is_host_name("web1.example.com") && !is_host_name("a b") && !is_host_name("-a") && !is_host_name("a\nb")
         );
+        assert!(is_host_name(&"a".repeat(64)) && !is_host_name(&"a".repeat(65)), "the kernel takes 64 bytes");
     }
 }

@@ -110,12 +110,8 @@ mod tests {
     use super::*;
 
     fn answer(key: &str) -> KeyAnswer {
-        let mut answer: KeyAnswer = serde_json::from_value(serde_json::json!({
-            "key": key, "value": "1", "outcome": "approximated", "into": "somewhere", "why": "because"
-        }))
-        .unwrap();
-        answer.outcome = Outcome::Converted;
-        answer
+        let (value, into, why) = ("1".into(), "somewhere".into(), "because".into());
+        KeyAnswer { key: key.into(), value, outcome: Outcome::Converted, into, why, origin: String::new(), known: true }
     }
 
     fn settled(keys: &[&str], text: &str, findings: Vec<Finding>) -> Vec<KeyAnswer> {

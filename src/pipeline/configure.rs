@@ -75,7 +75,12 @@ pub fn configuration(
         ..ContainerConfig::new(facts.target_name.clone(), rootfs)
     };
     let dialect = Dialect { version: version(facts), cgroup: settings.cgroup.unwrap_or(target.cgroup) };
-    let host = Abilities { cpus: target.cpus, numa_nodes: target.numa_nodes, swap_accounting: target.swap_accounting };
+    let host = Abilities {
+        cpus: target.cpus,
+        numa_nodes: target.numa_nodes,
+        swap_accounting: target.swap_accounting,
+        pids: target.pids,
+    };
     lxc::render(&config, &dialect, &host)
 }
 

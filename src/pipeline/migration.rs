@@ -3,7 +3,7 @@
 use super::plan::Plan;
 use crate::cancel::Cancel;
 use crate::cluster::Cluster;
-use crate::error::Result;
+use crate::error::{Doing, Result};
 use crate::event::{Event, EventSink};
 use crate::fixup::Catalogue;
 use crate::host::{Command, Host};
@@ -119,6 +119,17 @@ impl<'a> Migration<'a> {
     /// Returns a file beside the journal.
     pub fn state_file(&self, name: &str) -> PathBuf {
         self.plan.mount_point.with_file_name(name)
+    }
+
+    /// Removes a file beside the journal; absent is fine.
+    pub fn remove_state_file(&self, name: &str) -> Result<()> {
+        let path = self.state_file(name);
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(e).doing(|| format!("removing {}", path.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Copies the tree once.

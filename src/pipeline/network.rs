@@ -39,7 +39,8 @@ pub fn interfaces(facts: &Facts, otherwise: Option<&str>) -> Result<Vec<Interfac
         let link = Link::bridge(named(facts, bridge)?);
         own.push(Interface { veth: Veth { host_ifname, ..Veth::new(&veth.ifname, mac, link) }, nic: None });
     }
-    let mut taken: Vec<String> = own.iter().map(|i| i.veth.name.clone()).collect();
+    // A device of the host that is moved into the container keeps its name there.
+    let mut taken: Vec<String> = own.iter().map(|i| i.veth.name.clone()).chain(ve.net_devices.clone()).collect();
     let mut all = Vec::new();
     for group in by_link(facts) {
         let name = (0..).map(|n| format!("eth{n}")).find(|n| !taken.contains(n)).unwrap_or_default();
@@ -196,6 +197,17 @@ mod tests {
         let router = Link::Router { uplink: Some("eth0".into()) };
         assert_eq!(links, [("eth1", &router), ("eth0", &Link::bridge("br1"))]);
         assert!(interfaces[1].nic.is_none(), "its own files stay");
+    }
+
+    #[test]
+    fn the_successor_of_venet0_takes_no_name_that_netdev_or_netif_has() {
+        let facts = with(&["10.0.0.101/32"], |f| {
+            f.container.ve.net_devices = vec!["eth0".into(), "eth2".into()];
+            let own = VethInterface { ifname: "eth1".into(), bridge: Some("br1".into()), ..VethInterface::default() };
+            f.container.ve.veth = vec![own];
+        });
+        let names: Vec<String> = interfaces(&facts, None).unwrap().into_iter().map(|i| i.veth.name).collect();
+        assert_eq!(names, ["eth3", "eth1"]);
     }
 
     #[test]

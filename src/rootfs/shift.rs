@@ -2,9 +2,12 @@
 //!
 //! Every entry is brought to the same end from wherever it is, so a walk that was cut short is simply begun again. What
 //! `chown` takes away on its way (set-id bits, capabilities) and what has to be taken off before it (chattr +i, +a) is
-//! kept in an attribute of the entry until it is back.
+//! kept in an attribute of the entry until it is back; what an entry cannot hold while it is locked is in [`Notes`].
 
 mod ids;
+mod notes;
+
+pub use notes::Notes;
 
 use crate::cancel::Cancel;
 use crate::error::{Doing, Error, Result};
@@ -47,13 +50,14 @@ pub struct Shifted {
 
 /// Shifts owner, group, ACLs and the root of file capabilities of everything in a tree by `range.base`. Content, modes,
 /// flags, other attributes and modification times stay. An id outside `0..range.count` is an error that names the entry.
-pub fn shift(root: &Rootfs, range: IdRange, before: Before, cancel: &Cancel) -> Result<Shifted> {
+pub fn shift(root: &Rootfs, range: IdRange, before: Before, notes: &mut Notes, cancel: &Cancel) -> Result<Shifted> {
     let doing = || format!("giving {} to the ids from {}", root.path().display(), range.base);
     let status = Status::of(root.as_fd()).doing(doing)?;
     let mut shifter = Shifter {
         ids: Ids { range, begun: before == Before::Begun },
         device: status.device,
         cancel,
+        notes,
         linked: HashSet::new(),
         names: vec![0; 4096],
         done: Shifted::default(),
@@ -68,6 +72,7 @@ struct Shifter<'a> {
     ids: Ids,
     device: u64,
     cancel: &'a Cancel,
+    notes: &'a mut Notes,
     /// Inodes with several names that were done under another name.
     linked: HashSet<(u64, u64)>,
     /// Room for the names of an entry's attributes.
@@ -96,6 +101,8 @@ struct Wanted {
     /// What chown would take away, or what an interrupted walk took off.
     mark: Option<Mark>,
     marked: bool,
+    /// It lost flags to an interrupted walk that had not marked it yet.
+    unmarked: bool,
 }
 
 impl Shifter<'_> {
@@ -103,20 +110,35 @@ impl Shifter<'_> {
         if at.status.links > 1
             && at.status.kind != Kind::Directory
             && !self.linked.insert((at.status.device, at.status.inode))
+            && self.notes.of(at.path) == 0
         {
             return Ok(());
         }
         let name = || if at.path.is_empty() { "the top directory".to_owned() } else { shown(at.path) };
-        let wanted = self.wanted(at).doing(name)?;
+        let mut wanted = self.wanted(at).doing(name)?;
+        self.recall(at, &mut wanted).doing(name)?;
         self.done.entries += 1;
-        if wanted.owner.is_none() && wanted.attributes.is_empty() && !wanted.marked {
+        if wanted.owner.is_none() && wanted.attributes.is_empty() && !wanted.marked && !wanted.unmarked {
             return Ok(());
         }
         self.done.changed += 1;
         match change(at, &wanted) {
-            Err(Errno::PERM) => unlocked(at, wanted).doing(name),
+            Err(Errno::PERM) => unlocked(at, wanted, self.notes).doing(name),
             other => other.doing(name),
         }
+    }
+
+    /// Adds the flags that an earlier walk took off and did not come to note in the entry itself.
+    fn recall(&self, at: &At<'_>, wanted: &mut Wanted) -> Result<()> {
+        let noted = IFlags::from_bits_retain(self.notes.of(at.path)) & LOCKED;
+        if noted.is_empty() || !lockable(at) || flags(at)?.contains(noted) {
+            return Ok(());
+        }
+        let capability = Vec::new();
+        let mark = wanted.mark.get_or_insert(Mark { mode: at.status.mode, flags: 0, capability });
+        mark.flags |= noted.bits();
+        wanted.unmarked = true;
+        Ok(())
     }
 
     fn wanted(&mut self, at: &At<'_>) -> Result<Wanted> {
@@ -230,31 +252,43 @@ fn change(at: &At<'_>, wanted: &Wanted) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The same for an entry with chattr +i or +a, which are taken off for that.
-fn unlocked(at: &At<'_>, mut wanted: Wanted) -> Result<(), Errno> {
-    if at.status.kind != Kind::Directory && at.status.kind != Kind::File {
-        return Err(Errno::PERM);
-    }
-    let found = set_flags(at, |flags| flags.difference(LOCKED))? & LOCKED;
+/// The same for an entry with chattr +i or +a, which are taken off for that, and are on it again whatever fails.
+fn unlocked(at: &At<'_>, mut wanted: Wanted, notes: &mut Notes) -> Result<()> {
+    let found = if lockable(at) { flags(at)? & LOCKED } else { IFlags::empty() };
     if found.is_empty() {
-        return Err(Errno::PERM);
+        return Err(Errno::PERM.into());
     }
+    notes.add(at.path, found.bits())?;
     let capability = Vec::new();
     let mark = wanted.mark.get_or_insert(Mark { mode: at.status.mode, flags: 0, capability });
     mark.flags |= found.bits();
     wanted.marked = false; // what it has may not know of the flags
-    change(at, &wanted)
+    let done = set_flags(at, |flags| flags.difference(LOCKED)).and_then(|()| change(at, &wanted));
+    if done.is_err() {
+        let _ = set_flags(at, |flags| flags | found); // it is noted, should that fail too
+    }
+    Ok(done?)
 }
 
-/// Changes the chattr flags of a file or directory; returns those that it had.
-fn set_flags(at: &At<'_>, change: impl Fn(IFlags) -> IFlags) -> Result<IFlags, Errno> {
+/// Tells whether an entry can have chattr flags.
+fn lockable(at: &At<'_>) -> bool {
+    at.status.kind == Kind::Directory || at.status.kind == Kind::File
+}
+
+/// Returns the chattr flags of a file or directory.
+fn flags(at: &At<'_>) -> Result<IFlags, Errno> {
+    rustix::fs::ioctl_getflags(&open_same(at.dir, at.name, at.status)?)
+}
+
+/// Changes the chattr flags of a file or directory.
+fn set_flags(at: &At<'_>, change: impl Fn(IFlags) -> IFlags) -> Result<(), Errno> {
     let file = open_same(at.dir, at.name, at.status)?;
     let old = rustix::fs::ioctl_getflags(&file)?;
     let new = change(old);
     if new != old {
         rustix::fs::ioctl_setflags(&file, new)?;
     }
-    Ok(old)
+    Ok(())
 }
 
 /// Opens what was looked at, and nothing that was put in its place since.
@@ -264,4 +298,48 @@ fn open_same(dir: BorrowedFd<'_>, name: &OsStr, status: &Status) -> Result<std::
     let found = Status::of(file.as_fd())?;
     let same = (found.device, found.inode, found.kind) == (status.device, status.inode, status.kind);
     if same { Ok(file) } else { Err(Errno::STALE) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tree with an immutable file; `None` where the file system or the user cannot make one.
+    fn immutable() -> Option<(tempfile::TempDir, Rootfs)> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("tree")).unwrap();
+        std::fs::write(dir.path().join("tree/file"), "x").unwrap();
+        let root = Rootfs::open(&dir.path().join("tree")).unwrap();
+        let locked = set_flags(&at(&root, &status(&root)), |flags| flags | IFlags::IMMUTABLE).is_ok();
+        if !locked {
+            println!("SKIPPED: no chattr flags here");
+        }
+        locked.then_some((dir, root))
+    }
+
+    fn status(root: &Rootfs) -> Status {
+        let file = std::fs::File::open(root.path().join("file")).unwrap();
+        Status::of(file.as_fd()).unwrap()
+    }
+
+    fn at<'a>(root: &'a Rootfs, status: &'a Status) -> At<'a> {
+        At { dir: root.as_fd(), name: OsStr::new("file"), path: b"file", status }
+    }
+
+    #[test]
+    fn a_failure_leaves_an_immutable_file_immutable() {
+        let Some((dir, root)) = immutable() else { return };
+        let (status, notes) = (status(&root), dir.path().join("notes"));
+        let file = at(&root, &status);
+        let (mut notes, _) = Notes::open(&notes).unwrap();
+        // Nobody knows this attribute.
+        let attributes = vec![(&b"nobody.knows"[..], b"x".to_vec())];
+        let failed = unlocked(&file, Wanted { attributes, ..Wanted::default() }, &mut notes);
+        let after = flags(&file).unwrap();
+        let noted = notes.of(b"file");
+        set_flags(&file, |flags| flags.difference(LOCKED)).unwrap();
+        assert!(failed.is_err());
+        assert!(after.contains(IFlags::IMMUTABLE), "{after:?}");
+        assert_eq!(noted, IFlags::IMMUTABLE.bits());
+    }
 }

@@ -32,6 +32,7 @@ impl Lxc {
             bridges: self.bridges()?,
             cpus: cpu_count(&self.small("/sys/devices/system/cpu/online")?)?,
             swap_accounting: cgroup == CgroupMode::V2 || self.counts_swap(&mounts)?,
+            pids: self.counts_processes(cgroup, &mounts)?,
             apparmor: self.small("/sys/module/apparmor/parameters/enabled")?.trim() == "Y",
             vsyscall_none: self.small("/proc/cmdline")?.split_whitespace().any(|word| word == "vsyscall=none"),
             hostname: self.small("/proc/sys/kernel/hostname")?.trim().to_owned(),
@@ -41,7 +42,7 @@ impl Lxc {
             userns_conf: self.userns_conf(common_conf.as_deref())?,
             uplink: self.uplink()?,
             forwarding: self.forwarding()?,
-            closed_dirs: self.closed_dirs()?,
+            closed_dirs: self.closed_dirs(&self.path)?,
             id_ranges: taken.ranges,
             host_ifnames,
             containers,
@@ -83,8 +84,16 @@ impl Lxc {
     }
 
     fn counts_swap(&self, mounts: &str) -> Result<bool> {
-        let Some(memory) = memory_hierarchy(mounts) else { return Ok(false) };
+        let Some(memory) = hierarchy(mounts, "memory") else { return Ok(false) };
         Ok(self.host.read_file(&memory.join("memory.memsw.limit_in_bytes"), SMALL)?.is_some())
+    }
+
+    fn counts_processes(&self, cgroup: CgroupMode, mounts: &str) -> Result<bool> {
+        if cgroup != CgroupMode::V2 {
+            return Ok(hierarchy(mounts, "pids").is_some()); // one that nobody mounted takes no limit either
+        }
+        let controllers = self.small("/sys/fs/cgroup/cgroup.controllers")?;
+        Ok(controllers.split_whitespace().any(|controller| controller == "pids"))
     }
 
     fn common_conf(&self) -> Result<Option<String>> {
@@ -124,8 +133,9 @@ fn cgroup_mode(mounts: &str) -> CgroupMode {
     if top.is_some_and(|(kind, _, _)| kind == "cgroup2") { CgroupMode::V2 } else { CgroupMode::V1 }
 }
 
-fn memory_hierarchy(mounts: &str) -> Option<PathBuf> {
-    let controls = |options: &str| options.split(',').any(|o| o == "memory");
+/// Where the hierarchy of version 1 with this controller is mounted.
+fn hierarchy(mounts: &str, controller: &str) -> Option<PathBuf> {
+    let controls = |options: &str| options.split(',').any(|o| o == controller);
     mount_lines(mounts)
         .find(|(kind, _, options)| *kind == "cgroup" && controls(options))
         .map(|(_, point, _)| point.into())
@@ -165,10 +175,10 @@ mod unit {
         let hybrid = "tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n\
                       cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
         assert_eq!(cgroup_mode(hybrid), CgroupMode::V1);
-        assert_eq!(memory_hierarchy(hybrid), Some("/sys/fs/cgroup/memory".into()));
+        assert_eq!(hierarchy(hybrid, "memory"), Some("/sys/fs/cgroup/memory".into()));
         let pure = "sysfs /sys sysfs rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw,nsdelegate 0 0\n";
         assert_eq!(cgroup_mode(pure), CgroupMode::V2);
-        assert_eq!(memory_hierarchy(pure), None);
+        assert_eq!(hierarchy(pure, "memory"), None);
         let over = format!("{pure}{hybrid}");
         assert_eq!(cgroup_mode(&over), CgroupMode::V1);
         assert_eq!(cgroup_mode(""), CgroupMode::V1);

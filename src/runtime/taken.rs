@@ -53,9 +53,9 @@ impl Lxc {
         Ok(self.taken(&self.containers()?).ranges)
     }
 
-    /// Returns the directories on the way to the LXC path, itself included, that others must not pass, the topmost first.
-    pub(super) fn closed_dirs(&self) -> Result<Vec<String>> {
-        let mut way: Vec<PathBuf> = self.path.ancestors().map(Path::to_owned).collect();
+    /// Returns the directories on the way to a directory, itself included, that others must not pass, the topmost first.
+    pub fn closed_dirs(&self, to: &Path) -> Result<Vec<String>> {
+        let mut way: Vec<PathBuf> = to.ancestors().filter(|p| p.is_absolute()).map(Path::to_owned).collect();
         way.reverse();
         // Its status says only that one is missing, which is none of our business here.
         let output = self.host.run(&Command::read("stat").args(["-L", "-c", "%a", "--"]).args(way.clone()))?;

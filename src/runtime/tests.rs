@@ -233,7 +233,10 @@ fn a_host_with_lxc() {
         .says(HAS_LXC, "")
         .says("lxc-start --version", "5.0.2\n")
         .says(&listing("/var/lib/lxc", "config"), "/var/lib/lxc/lxc-b/config\0/var/lib/lxc/lxc-a\nx/config\0")
-        .file("/proc/mounts", "cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n")
+        .file(
+            "/proc/mounts",
+            "cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\ncgroup /sys/fs/cgroup/pids cgroup rw,pids 0 0\n",
+        )
         .file("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", "1\n")
         .file("/usr/share/lxc/config/common.conf", "")
         .file("/usr/share/lxc/config/userns.conf", "")
@@ -250,7 +253,7 @@ fn a_host_with_lxc() {
     assert_eq!(target.bridges, ["br0.10", "br1"]);
     assert_eq!(target.containers, ["lxc-a\nx", "lxc-b"]);
     assert_eq!((target.cpus, target.hostname.as_str(), target.arch.as_str()), (4, "lxc1", "x86_64"));
-    assert!(target.swap_accounting && target.apparmor && target.vsyscall_none);
+    assert!(target.swap_accounting && target.pids && target.apparmor && target.vsyscall_none);
     assert_eq!(target.common_conf.as_deref(), Some("/usr/share/lxc/config/common.conf"));
     assert_eq!(target.userns_conf.as_deref(), Some("/usr/share/lxc/config/userns.conf"));
     assert_eq!((target.numa_nodes, target.kernel, target.uplink.as_deref()), (2, (6, 1), Some("eth7")));
@@ -270,6 +273,21 @@ fn a_host_without_lxc_is_described_not_refused() {
     assert!(target.containers.is_empty() && target.swap_accounting);
     assert!(!target.apparmor && target.common_conf.is_none() && target.userns_conf.is_none());
     assert_eq!((target.numa_nodes, target.uplink, target.forwarding.v4), (1, None, false));
+}
+
+#[test]
+fn processes_are_counted_where_a_control_group_does() {
+    let pids = |mounts: &str, controllers: &str| {
+        let fake = debian().on(HAS_LXC, 1, "").says(&listing("/var/lib/lxc", "config"), "");
+        let fake = fake.file("/proc/mounts", mounts).file("/sys/fs/cgroup/cgroup.controllers", controllers);
+        lxc(fake).0.inspect().unwrap().pids
+    };
+    let v2 = "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n";
+    assert!(pids(v2, "cpuset cpu io memory pids\n"));
+    assert!(!pids(v2, "cpuset cpu io memory\n"));
+    assert!(pids("cgroup /sys/fs/cgroup/pids cgroup rw,pids 0 0\n", ""));
+    // Linux 3.10 of Red Hat 7 at its beginning.
+    assert!(!pids("cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n", "pids\n"));
 }
 
 /// A running container with init 50, sshd, and 10.0.0.101 inside.

@@ -200,6 +200,6 @@ fn case(dialect: Dialect, parts: &[&Part]) -> Case {
         label = format!("{label}, {name}");
         sayable &= dialect.at_least(since.0, since.1);
     }
-    let host = Abilities { cpus: 4, numa_nodes: 2, swap_accounting: config.ttys > 0 };
+    let host = Abilities { cpus: 4, numa_nodes: 2, swap_accounting: config.ttys > 0, pids: true };
     Case { label, config, dialect, host, sayable }
 }

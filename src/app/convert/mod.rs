@@ -36,7 +36,7 @@ pub(super) fn run(work: &Work<'_>, args: &ConvertArgs) -> Result<()> {
         approximate: merged.settings.approximate.clone(),
     };
     let mut ve = openvz::parse(&ctid, global.as_deref(), &own, &context)?;
-    if ve.keys.iter().all(|k| k.why.ends_with("does not know this name")) {
+    if ve.known_keys() == 0 {
         return Err(meaningless(&args.ve_conf, &ve));
     }
     ve.findings.extend(openvz::scripts_beside(&args.ve_conf)?);

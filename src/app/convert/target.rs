@@ -43,7 +43,8 @@ pub(super) fn facts(
     }
     let lxc = Lxc::new(Arc::clone(&work.session.local), &settings.lxc_path, &merged.state_dir.join("logs"))?;
     let here = lxc.inspect().doing(|| "looking at LXC on this host")?;
-    let mut target = if settings.lxc_version.is_none() && here.lxc.is_some() { here } else { elsewhere(here) };
+    let mut target =
+        if settings.lxc_version.is_none() && here.lxc.is_some() { here } else { elsewhere(here, settings.lxc_version) };
     if let Some(cpus) = args.host_cpus {
         target.cpus = cpus;
     }
@@ -73,9 +74,12 @@ pub(super) fn facts(
 }
 
 /// Another host: nothing of this one holds for it but what everybody has.
-fn elsewhere(here: Target) -> Target {
+fn elsewhere(here: Target, named: Option<LxcVersion>) -> Target {
+    let version = named.unwrap_or(LxcVersion { major: 5, minor: 0 });
     Target {
-        lxc: Some(LxcVersion { major: 5, minor: 0 }),
+        lxc: Some(version),
+        // The kernels of LXC before 2.1 mostly count no processes, and the start fails where the file is missing.
+        pids: version >= LxcVersion { major: 2, minor: 1 },
         cgroup: CgroupMode::Both,
         bridges: Vec::new(),
         containers: Vec::new(),

@@ -6,11 +6,13 @@ use crate::model::finding::{Finding, Severity};
 use crate::model::settings::NetworkMode;
 use crate::model::target::LxcVersion;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 pub(super) const RULES: &[Check] = &[
     Check { id: "network-routed-unsupported", severity: Severity::Blocker, find: unsupported },
     Check { id: "network-forwarding", severity: Severity::Blocker, find: forwarding },
     Check { id: "network-proxy-ndp", severity: Severity::Blocker, find: proxy_ndp },
+    Check { id: "network-gateway-unused", severity: Severity::Info, find: gateway_unused },
     Check { id: "network-uplink-unknown", severity: Severity::Warning, find: uplink_unknown },
     Check { id: "network-vlan-unsupported", severity: Severity::Blocker, find: vlan_unsupported },
     Check { id: "network-host-name-taken", severity: Severity::Info, find: host_name_taken },
@@ -87,6 +89,23 @@ fn proxy_ndp(facts: &Facts) -> Vec<Finding> {
         }
         _ => Vec::new(),
     }
+}
+
+/// The gateway of a [[network]] is the subnet's, for whoever is on its bridge; one that is set by itself was meant for this
+/// container.
+fn gateway_unused(facts: &Facts) -> Vec<Finding> {
+    let settings = &facts.settings;
+    let named = [("gateway4", settings.gateway4.map(IpAddr::V4)), ("gateway6", settings.gateway6.map(IpAddr::V6))];
+    let named = named.into_iter().filter_map(|(key, gateway)| gateway.map(|g| (key, g)));
+    named
+        .filter(|_| is_routed(facts))
+        .map(|(key, gateway)| {
+            note(format!("the gateway {gateway} is not used: this host is the gateway of a routed container"))
+                .detail(format!("{key} counts for an interface on a bridge"))
+                .remedy(format!("leave {key} out, or connect the container to a bridge: --network-mode bridge"))
+                .subject(key)
+        })
+        .collect()
 }
 
 fn uplink_unknown(facts: &Facts) -> Vec<Finding> {

@@ -27,6 +27,11 @@ fn keep(path: &Path, before: &[PreImage]) -> Result<()> {
     file.write_all(&text).and_then(|()| file.sync_all()).doing(doing)
 }
 
+/// Forgets what an earlier run kept: it is about a tree that is gone.
+pub(super) fn forget(m: &Migration<'_>) -> Result<()> {
+    m.remove_state_file(BEFORE)
+}
+
 pub(super) struct ApplyFixups;
 
 impl Step<Migration<'_>> for ApplyFixups {
@@ -67,7 +72,11 @@ impl Step<Migration<'_>> for ApplyFixups {
 
     /// The changes go with the volume, or are made again.
     fn undo(&self, m: &mut Migration<'_>, _: Option<&Value>) -> Result<Undo> {
-        m.close_tree().map(|()| Undo::Done)
+        m.close_tree()?;
+        if !m.keep_target {
+            forget(m)?;
+        }
+        Ok(Undo::Done)
     }
 
     fn interrupted(&self) -> Interrupted {

@@ -1,5 +1,6 @@
 //! Makes the target volume.
 
+use super::{apply_fixups, shift_ids};
 use crate::error::Result;
 use crate::model::volume::StorageKind;
 use crate::pipeline::migration::Migration;
@@ -27,6 +28,11 @@ impl Step<Migration<'_>> for CreateVolume {
 
     fn apply(&self, m: &mut Migration<'_>) -> Result<Value> {
         m.tools.storage.create(&m.plan.volume)?;
+        // Whatever an earlier run kept beside the journal was about a tree on another volume.
+        if let Err(error) = apply_fixups::forget(m).and_then(|()| shift_ids::forget(m)) {
+            m.tools.storage.destroy(&m.plan.volume)?; // nobody else takes it back
+            return Err(error);
+        }
         Ok(json!({ "path": m.plan.volume.path }))
     }
 

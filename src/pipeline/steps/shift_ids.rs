@@ -1,15 +1,13 @@
 //! Gives the tree to the ids of an unprivileged container, after everything else was written into it.
 
 use super::super::migration::Migration;
-use crate::error::{Doing, Result};
+use crate::error::Result;
 use crate::lxc::IdMap;
 use crate::pipeline::step::{Interrupted, Step, Undo};
-use crate::rootfs::shift::{self, Before};
+use crate::rootfs::shift::{self, Notes};
 use serde_json::{Value, json};
-use std::io::ErrorKind;
-use std::path::Path;
 
-/// Beside the journal while a walk has begun: ids of the range are no strangers in the tree then.
+/// Beside the journal while a walk has begun: ids of the range are no strangers in the tree then, and flags may be off.
 const BEGUN: &str = "ids-shifted";
 
 pub(super) struct ShiftIds;
@@ -19,13 +17,9 @@ pub(super) fn needed(m: &Migration<'_>) -> Option<IdMap> {
     m.plan.idmap.filter(|map| !map.mounted)
 }
 
-fn begin(marker: &Path) -> Result<Before> {
-    let doing = || format!("writing {}", marker.display());
-    match std::fs::File::options().write(true).create_new(true).open(marker) {
-        Ok(file) => file.sync_all().doing(doing).map(|()| Before::Untouched),
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(Before::Begun),
-        Err(e) => Err(e).doing(doing),
-    }
+/// Forgets what an earlier walk left beside the journal: it is about a tree that is gone.
+pub(super) fn forget(m: &Migration<'_>) -> Result<()> {
+    m.remove_state_file(BEGUN)
 }
 
 impl Step<Migration<'_>> for ShiftIds {
@@ -62,7 +56,8 @@ impl Step<Migration<'_>> for ShiftIds {
         let Some(map) = needed(m) else { return Ok(json!({})) };
         let (marker, cancel) = (m.state_file(BEGUN), m.tools.cancel.clone());
         let tree = m.tree()?;
-        let done = shift::shift(tree, map.range, begin(&marker)?, &cancel)?;
+        let (mut notes, before) = Notes::open(&marker)?;
+        let done = shift::shift(tree, map.range, before, &mut notes, &cancel)?;
         m.close_tree()?;
         Ok(json!({ "base": map.range.base, "entries": done.entries, "changed": done.changed }))
     }
@@ -70,28 +65,10 @@ impl Step<Migration<'_>> for ShiftIds {
     /// The ids go with the volume.
     fn undo(&self, m: &mut Migration<'_>, _: Option<&Value>) -> Result<Undo> {
         m.close_tree()?;
-        let marker = m.state_file(BEGUN);
-        match std::fs::remove_file(&marker) {
-            Err(e) if e.kind() != ErrorKind::NotFound => Err(e).doing(|| format!("removing {}", marker.display())),
-            _ => Ok(Undo::Done),
-        }
+        forget(m).map(|()| Undo::Done)
     }
 
     fn interrupted(&self) -> Interrupted {
         Interrupted::Again
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_second_walk_knows_that_there_was_a_first() {
-        let dir = tempfile::tempdir().unwrap();
-        let marker = dir.path().join(BEGUN);
-        assert_eq!(begin(&marker).unwrap(), Before::Untouched);
-        assert_eq!(begin(&marker).unwrap(), Before::Begun);
-        assert!(begin(&dir.path().join("absent/marker")).is_err());
     }
 }

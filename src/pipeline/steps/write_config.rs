@@ -53,10 +53,70 @@ fn write_all(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// The root of an unprivileged container is nobody special on the way to its volume.
-fn let_through(dir: &Path) -> std::io::Result<()> {
-    let mode = std::fs::metadata(dir)?.permissions().mode();
-    std::fs::set_permissions(dir, Permissions::from_mode(mode & 0o7777 | 0o011))
+/// Where the step keeps the mode that the container's directory had.
+const MODE_BEFORE: &str = "directory_mode";
+
+/// The root of an unprivileged container is nobody special on the way to its volume. Returns the mode that the directory
+/// had, when it was another.
+fn let_through(dir: &Path) -> Result<Option<u32>> {
+    let doing = || format!("letting the container's ids through {}", dir.display());
+    let before = std::fs::metadata(dir).doing(doing)?.permissions().mode() & 0o7777;
+    let after = before | 0o011;
+    if after == before {
+        return Ok(None);
+    }
+    std::fs::set_permissions(dir, Permissions::from_mode(after)).doing(doing).map(|()| Some(before))
+}
+
+/// Gives the container's directory back the mode that it had. It may be gone, with its volume.
+fn close_again(dir: &Path, mode: u32) -> Result<()> {
+    match std::fs::set_permissions(dir, Permissions::from_mode(mode)) {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            Err(e).doing(|| format!("giving {} back its mode {mode:04o}", dir.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes the container's directory and writes what belongs in it, or nothing. Returns what the step keeps.
+fn write(plan: &Plan) -> Result<Value> {
+    let mut before = None;
+    let dir = plan.config_path.parent();
+    if let Some(dir) = dir {
+        std::fs::create_dir_all(dir).doing(|| format!("making {}", dir.display()))?;
+        if plan.idmap.is_some() {
+            before = let_through(dir)?;
+        }
+    }
+    if let Err(error) = write_all(plan) {
+        if let Some((dir, mode)) = dir.zip(before) {
+            close_again(dir, mode)?;
+        }
+        return Err(error);
+    }
+    Ok(json!({ "path": plan.config_path, MODE_BEFORE: before }))
+}
+
+/// Removes what was written, and the directory when nothing else is in it.
+fn take_back(plan: &Plan, done: Option<&Value>) -> Result<()> {
+    for (path, ..) in files(plan).iter().rev() {
+        match std::fs::remove_file(path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                return Err(e).doing(|| format!("removing {}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    let Some(dir) = plan.config_path.parent() else { return Ok(()) };
+    for log in ["console.log", "console.log.1"] {
+        let _ = std::fs::remove_file(dir.join(log)); // what LXC wrote because this configuration told it to
+    }
+    let before = done.and_then(|data| data.get(MODE_BEFORE)?.as_u64()).and_then(|mode| u32::try_from(mode).ok());
+    if let Some(mode) = before {
+        close_again(dir, mode)?;
+    }
+    let _ = std::fs::remove_dir(dir); // only when nothing else is in it
+    Ok(())
 }
 
 /// Another migration may have planned with the same ids meanwhile.
@@ -82,41 +142,19 @@ impl Step<Migration<'_>> for WriteConfig {
     }
 
     fn apply(&self, m: &mut Migration<'_>) -> Result<Value> {
-        let path = &m.plan.config_path;
         if let Some(map) = &m.plan.idmap {
             still_free(&map.range, &m.tools.lxc.id_ranges()?)?;
         }
-        if let Some(dir) = path.parent() {
-            std::fs::create_dir_all(dir).doing(|| format!("making {}", dir.display()))?;
-            if m.plan.idmap.is_some() {
-                let_through(dir).doing(|| format!("letting the container's ids through {}", dir.display()))?;
-            }
-        }
-        write_all(m.plan)?;
-        Ok(json!({ "path": path }))
+        write(m.plan)
     }
 
-    fn undo(&self, m: &mut Migration<'_>, _: Option<&Value>) -> Result<Undo> {
+    fn undo(&self, m: &mut Migration<'_>, done: Option<&Value>) -> Result<Undo> {
         if m.keep_target {
             // Whoever switched it on: what is kept must not come up beside the old one.
             autostart::set(&m.plan.config_path, false)?;
             return Ok(Undo::Kept);
         }
-        for (path, ..) in files(m.plan).iter().rev() {
-            match std::fs::remove_file(path) {
-                Err(e) if e.kind() != ErrorKind::NotFound => {
-                    return Err(e).doing(|| format!("removing {}", path.display()));
-                }
-                _ => {}
-            }
-        }
-        if let Some(dir) = m.plan.config_path.parent() {
-            for log in ["console.log", "console.log.1"] {
-                let _ = std::fs::remove_file(dir.join(log)); // what LXC wrote because this configuration told it to
-            }
-            let _ = std::fs::remove_dir(dir); // only when nothing else is in it
-        }
-        Ok(Undo::Done)
+        take_back(m.plan, done).map(|()| Undo::Done)
     }
 
     fn still_done(&self, m: &Migration<'_>, _: &Value) -> Result<bool> {
@@ -131,6 +169,7 @@ impl Step<Migration<'_>> for WriteConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lxc::IdMap;
     use crate::pipeline::planner::tests::planned;
 
     fn plan(dir: &Path, hook: Option<&str>) -> Plan {
@@ -181,10 +220,41 @@ mod tests {
     #[test]
     fn the_ids_of_a_container_get_through_its_directory() {
         let dir = tempfile::tempdir().unwrap();
-        for (before, after) in [(0o700, 0o711), (0o755, 0o755)] {
+        for (before, after, kept) in [(0o700, 0o711, Some(0o700)), (0o755, 0o755, None)] {
             std::fs::set_permissions(dir.path(), Permissions::from_mode(before)).unwrap();
-            let_through(dir.path()).unwrap();
+            assert_eq!(let_through(dir.path()).unwrap(), kept);
             assert_eq!(mode(dir.path()), after);
         }
+    }
+
+    #[test]
+    fn a_directory_that_was_there_has_its_mode_again() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("lxc-101");
+        let range = IdRange { base: 100_000, count: 65_536 };
+        let mut plan = plan(&dir, None);
+        plan.idmap = Some(IdMap { range, mounted: false });
+        for closed in [0o700, 0o2750] {
+            std::fs::create_dir(&dir).unwrap();
+            std::fs::set_permissions(&dir, Permissions::from_mode(closed)).unwrap();
+            std::fs::write(dir.join("config"), "mine").unwrap();
+            assert!(write(&plan).is_err());
+            assert_eq!(mode(&dir), closed, "nothing was written, nothing is open");
+            std::fs::rename(dir.join("config"), dir.join("mine")).unwrap();
+            let done = write(&plan).unwrap();
+            assert_eq!(mode(&dir), closed | 0o011);
+            take_back(&plan, Some(&done)).unwrap();
+            assert_eq!(mode(&dir), closed);
+            std::fs::remove_file(dir.join("mine")).unwrap();
+            let done = write(&plan).unwrap();
+            take_back(&plan, Some(&done)).unwrap();
+            assert!(!dir.exists(), "and it goes when nothing else is in it");
+            take_back(&plan, Some(&done)).unwrap();
+        }
+        // One that an older version wrote, and one that did not come to its end.
+        let done = write(&plan).unwrap();
+        assert_eq!(done["directory_mode"], Value::Null);
+        take_back(&plan, Some(&json!({ "path": "x" }))).unwrap();
+        take_back(&plan, None).unwrap();
     }
 }
