@@ -5,7 +5,7 @@ CARGO ?= cargo
 TARGET_DIR ?= $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 BINARY = $(TARGET_DIR)/release/ovz2lxc
 
-.PHONY: help demo test lint bench fuzz lab lab-test lab-down build install docs clean
+.PHONY: help demo test soak lint bench fuzz lab lab-test lab-down build install docs clean
 .DEFAULT_GOAL := help
 
 help: ## lists the targets
@@ -17,6 +17,10 @@ demo: ## migrates a real Debian container from a small OpenVZ node on this machi
 test: ## runs every test that can run here; says which could not, and why
 	@scripts/deps.sh --best-effort build test
 	@scripts/test.sh
+
+soak: ## starts real guests and watches them for a minute: no login may respawn
+	@scripts/deps.sh --best-effort build test
+	$(CARGO) test --test boots -- --ignored
 
 lint: ## format, clippy, rustdoc, shellcheck: every warning is an error
 	@scripts/deps.sh --best-effort build lint

@@ -313,7 +313,8 @@ fn every_document_begins_with_schema() {
         &["config", "show"][..],
         &["status", "--state-dir", &state],
         &["convert", "--ve-conf", &conf],
-        &["fixup", "apply", "--rootfs", &tree, "--plan", &plan],
+        &["fixup", "apply", "--rootfs", &tree, "--plan", &plan, "--state-dir", &state],
+        &["fixup", "revert", "--rootfs", &tree, "--state-dir", &state],
         &["copy", "--from", &tree, "--to", &to],
     ] {
         let output = ovz2lxc(&[args, &["--format", "json"]].concat());
@@ -324,6 +325,51 @@ fn every_document_begins_with_schema() {
             stderr(&output)
         );
     }
+}
+
+#[test]
+fn what_the_fixups_changed_is_put_back_but_for_what_somebody_changed_since() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let hosts =
+        "127.0.0.1 localhost\n# Auto-generated hostname. Please do not remove this comment.\n10.0.0.1 old old\n";
+    std::fs::create_dir_all(dir.path().join("tree/etc")).unwrap();
+    for (name, text) in [("etc/debian_version", "7.11\n"), ("etc/hosts", hosts), ("fastboot", "")] {
+        std::fs::write(dir.path().join("tree").join(name), text).unwrap();
+    }
+    let plan = "hostname = \"a\"\n[[nic]]\nname = \"eth0\"\naddresses = [\"10.0.0.2/24\"]\n";
+    std::fs::write(path("plan.toml"), plan).unwrap();
+    let (tree, plan, state, fixups) = (path("tree"), path("plan.toml"), path("state"), path("none"));
+    let run = |verb: &str, more: &[&str]| {
+        let args = ["fixup", verb, "--rootfs", &tree, "--state-dir", &state, "--fixups-dir", &fixups];
+        ovz2lxc(&[&args[..], more].concat())
+    };
+    let read = |name: &str| std::fs::read_to_string(dir.path().join("tree").join(name)).unwrap();
+    let output = run("revert", &[]);
+    assert_eq!((output.status.code(), stdout(&output).trim()), (Some(0), "0 changes put back"), "{}", stderr(&output));
+
+    let output = run("apply", &["--plan", &plan, "--dry-run"]);
+    assert!(output.status.success() && !dir.path().join("state").exists(), "a dry run keeps nothing");
+    assert!(run("apply", &["--plan", &plan]).status.success());
+    assert!(read("etc/hosts").contains("10.0.0.2 a") && read("etc/hostname") == "a\n");
+    std::fs::write(path("tree/etc/hostname"), "mine\n").unwrap();
+    let output = run("revert", &["--diff", "--format", "text"]);
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+    assert!(stdout(&output).contains("/etc/hostname: it was changed after"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("+10.0.0.1 old old"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("--force"), "{}", stderr(&output));
+    assert_eq!((read("etc/hosts").as_str(), read("etc/hostname").as_str()), (hosts, "mine\n"));
+    assert!(dir.path().join("tree/fastboot").exists());
+    let output = run("revert", &["--force"]);
+    assert!(output.status.success() && !dir.path().join("tree/etc/hostname").exists(), "{}", stderr(&output));
+    assert!(!dir.path().join("state").exists(), "nothing is kept any more");
+
+    // A file where the state directory should be: nothing is changed without a way back.
+    std::fs::write(path("state"), "").unwrap();
+    let output = run("apply", &["--plan", &plan]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("--state-dir"), "{}", stderr(&output));
+    assert!(dir.path().join("tree/fastboot").exists());
 }
 
 #[test]

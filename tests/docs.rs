@@ -493,17 +493,25 @@ fn the_examples_have_the_keys_of_the_real_documents() {
     same_keys("\"settings\"", &default_settings());
     let status = json(&["status", "--state-dir", &path("state"), "--format", "json"]);
     assert_eq!(status, serde_json::json!({ "schema": 1, "migrations": [] }));
+}
 
+#[test]
+fn the_examples_of_the_fixups_have_the_keys_of_the_real_documents() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     std::fs::create_dir_all(dir.path().join("tree/etc/network")).unwrap();
     std::fs::write(path("tree/etc/debian_version"), "12.5\n").unwrap();
     std::fs::write(path("tree/etc/os-release"), "ID=debian\nVERSION_ID=\"12\"\n").unwrap();
     std::fs::write(path("tree/etc/network/interfaces"), "auto venet0\niface venet0 inet manual\n").unwrap();
     std::fs::write(path("plan.toml"), "hostname = \"web1.example.com\"\nttys = 4\nprivileged = true\n").unwrap();
     let (tree, plan) = (path("tree"), path("plan.toml"));
-    let fixups =
-        ["fixup", "apply", "--rootfs", &tree, "--plan", &plan, "--format", "json", "--fixups-dir", "/nonexistent"];
+    let state = path("state");
+    let common = ["--rootfs", &tree, "--format", "json", "--fixups-dir", "/nonexistent", "--state-dir", &state];
+    let fixups = [&["fixup", "apply", "--plan", &plan][..], &common].concat();
     same_keys("\"changes\"", &json(&fixups));
     assert_eq!(json(&fixups)["changes"], serde_json::json!([]), "a second run changes nothing");
+    let back = json(&[&["fixup", "revert"][..], &common].concat());
+    same_keys("\"fixup\": \"revert\"", &back);
 }
 
 #[test]

@@ -264,9 +264,11 @@ fn tools(work: &Work<'_>, merged: &Merged, inspected: Inspected, plan: &Plan) ->
     let choice = merged.settings.engine;
     let index = plan.mount_point.with_file_name(INDEX);
     let chosen = transfer::choose(choice, inspected.source.as_ref(), &work.session.local, Some(&index))?;
+    let catalogue = Catalogue::load(Some(&plan.fixups_dir))?;
+    catalogue.check_skipped(&plan.skip_fixups)?;
     Ok(Tools {
         engine: chosen.engine,
-        catalogue: Catalogue::load(Some(&plan.fixups_dir))?,
+        catalogue,
         source: inspected.source,
         node: inspected.node,
         storage: inspected.storage,

@@ -1,10 +1,10 @@
 //! `fixup`, `copy`, `config show`: parts of a migration alone.
 
 use super::{Work, json};
-use crate::cli::{CopyArgs, FixupApplyArgs, FixupVerb, Format};
+use crate::cli::{CopyArgs, FixupApplyArgs, FixupRevertArgs, FixupVerb, Format};
 use crate::config::Layer;
-use crate::error::{Doing, Error, Result};
-use crate::fixup::{self, ApplyOptions, Catalogue};
+use crate::error::{Doing, Error, Kind, Result};
+use crate::fixup::{self, ApplyOptions, Before, Catalogue, RevertOptions, Reverted};
 use crate::guest;
 use crate::host::Destination;
 use crate::model::network::GuestPlan;
@@ -18,20 +18,42 @@ use std::sync::Arc;
 /// Runs `fixup`.
 pub(super) fn fixup(work: &Work<'_>, verb: &FixupVerb) -> Result<()> {
     let merged = work.session.merged(&Layer::default(), None);
+    if let FixupVerb::Revert(args) = verb {
+        // A module that is broken by now must not keep anybody from going back.
+        return revert(work, &merged.state_dir, args);
+    }
     let catalogue = Catalogue::load(Some(&merged.settings.fixups_dir))?;
     match verb {
         FixupVerb::List => work.screen.print(&screens::fixups(&catalogue, work.screen.style()))?,
         FixupVerb::Show { id } => work.screen.print(&screens::fixup(&catalogue, id)?)?,
-        FixupVerb::Apply(args) => apply(work, &catalogue, args, &merged.settings.skip_fixups)?,
+        FixupVerb::Apply(args) => apply(work, &catalogue, args, &merged.settings.skip_fixups, &merged.state_dir)?,
+        FixupVerb::Revert(_) => {}
     }
     Ok(())
 }
 
-fn apply(work: &Work<'_>, catalogue: &Catalogue, args: &FixupApplyArgs, skip: &[String]) -> Result<()> {
+fn apply(
+    work: &Work<'_>,
+    catalogue: &Catalogue,
+    args: &FixupApplyArgs,
+    skip: &[String],
+    state_dir: &Path,
+) -> Result<()> {
     let plan = read_plan(&args.plan)?;
     let tree = Rootfs::open(&args.rootfs)?;
     let (guest, mut findings) = guest::inspect(&tree)?;
-    let report = fixup::apply(catalogue, &tree, &guest, &plan, &ApplyOptions { dry_run: args.dry_run, skip })?;
+    let options = ApplyOptions { dry_run: args.dry_run, skip };
+    let report = if args.dry_run {
+        fixup::apply(catalogue, &tree, &guest, &plan, &options)?
+    } else {
+        let mut before = Before::open(state_dir, &tree)?;
+        let report = fixup::apply_noting(catalogue, &tree, &guest, &plan, &options, Some(&mut before));
+        // What was not changed after all needs no way back; when the run failed, its error is the one to tell.
+        let settled = before.settle(&tree);
+        let report = report?;
+        settled?;
+        report
+    };
     findings.extend(report.findings);
     if args.format == Format::Json {
         let document =
@@ -40,6 +62,27 @@ fn apply(work: &Work<'_>, catalogue: &Catalogue, args: &FixupApplyArgs, skip: &[
     } else {
         let text = screens::changes(&guest, &report.changes, &findings, args.diff, args.dry_run, work.screen.style());
         work.screen.print(&text)?;
+    }
+    Ok(())
+}
+
+fn revert(work: &Work<'_>, state_dir: &Path, args: &FixupRevertArgs) -> Result<()> {
+    let tree = Rootfs::open(&args.rootfs)?;
+    let options = RevertOptions { dry_run: args.dry_run, force: args.force };
+    let done = match Before::find(state_dir, &tree)? {
+        Some(before) => before.revert(&tree, options)?,
+        None => Reverted::default(),
+    };
+    if args.format == Format::Json {
+        let document = serde_json::json!({ "schema": 1, "changes": done.changes, "findings": done.findings });
+        work.screen.print(&json(&document)?)?;
+    } else {
+        work.screen.print(&screens::reverted(&done, args.diff, args.dry_run, work.screen.style()))?;
+    }
+    if done.left > 0 && !args.dry_run {
+        let message = format!("{} of the changes in {} were not put back", done.left, args.rootfs.display());
+        return Err(Error::of(Kind::Incomplete, message)
+            .hint("the findings say why; what was left can be put back later, or with: ovz2lxc fixup revert --force"));
     }
     Ok(())
 }

@@ -5,8 +5,8 @@ mod verbs;
 
 pub use options::{Color, Global, Progress, SshOptions, TargetOptions};
 pub use verbs::{
-    BatchArgs, CheckArgs, ConfigVerb, ConvertArgs, CopyArgs, FixupApplyArgs, FixupVerb, Format, InventoryArgs,
-    InventoryFormat, MigrateArgs, OneArgs, ReportFormat, RollbackArgs, StatusArgs, SyncArgs, Verb,
+    BatchArgs, CheckArgs, ConfigVerb, ConvertArgs, CopyArgs, FixupApplyArgs, FixupRevertArgs, FixupVerb, Format,
+    InventoryArgs, InventoryFormat, MigrateArgs, OneArgs, ReportFormat, RollbackArgs, StatusArgs, SyncArgs, Verb,
 };
 
 use clap::{CommandFactory, Parser};

@@ -262,6 +262,8 @@ pub enum FixupVerb {
     },
     /// Applies the modules to a tree
     Apply(FixupApplyArgs),
+    /// Puts back what `fixup apply` changed in a tree
+    Revert(FixupRevertArgs),
 }
 
 /// `fixup apply`.
@@ -279,6 +281,26 @@ pub struct FixupApplyArgs {
     /// Show the diffs
     #[arg(long)]
     pub diff: bool,
+    /// Format of the result
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+}
+
+/// `fixup revert`.
+#[derive(Debug, Clone, Args)]
+pub struct FixupRevertArgs {
+    /// The tree
+    #[arg(long, value_name = "DIR")]
+    pub rootfs: PathBuf,
+    /// Show what would be put back; change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Show the diffs
+    #[arg(long)]
+    pub diff: bool,
+    /// Also put back what somebody else changed since, to what it was before the first `fixup apply`
+    #[arg(long)]
+    pub force: bool,
     /// Format of the result
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,

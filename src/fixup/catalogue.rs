@@ -1,11 +1,12 @@
 //! All modules: those that are built in, and an administrator's.
 
-use super::action::Action;
-use super::context::environment;
+use super::fault::{line_of_key, wrong};
 use super::module::Module;
+use super::order::order;
+use super::templates::{TemplateFile, check_all};
 use crate::error::{Doing, Error, Result};
 use include_dir::{Dir, include_dir};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
@@ -47,9 +48,9 @@ impl Catalogue {
             }
         }
         let modules = order(modules)?;
-        let catalogue = Catalogue { modules, templates };
-        catalogue.check_templates()?;
-        Ok(catalogue)
+        check_all(&modules, &templates)?;
+        let templates = templates.into_iter().map(|(name, file)| (name, file.text)).collect();
+        Ok(Catalogue { modules, templates })
     }
 
     /// Returns the modules in the order in which they run.
@@ -62,56 +63,42 @@ impl Catalogue {
         self.modules.iter().find(|m| m.id == id)
     }
 
+    /// Refuses ids that no module has, as a list of modules to leave out may hold them.
+    pub fn check_skipped(&self, skip: &[String]) -> Result<()> {
+        match skip.iter().find(|id| self.module(id).is_none()) {
+            Some(id) => Err(Error::usage(format!("there is no fixup \"{}\" to skip", id.escape_debug()))
+                .hint("ovz2lxc fixup list shows the ids")),
+            None => Ok(()),
+        }
+    }
+
     /// Returns the templates by their path below init-templates/.
     pub fn templates(&self) -> &BTreeMap<String, String> {
         &self.templates
-    }
-
-    /// Compiles every template once, so that a mistake is found before a tree is touched.
-    fn check_templates(&self) -> Result<()> {
-        let engine = environment();
-        for module in &self.modules {
-            let wrong = |why: String| Error::usage(format!("fixup module {}: {why}", module.origin));
-            for action in &module.actions {
-                for text in action.templates() {
-                    engine.template_from_str(text).map_err(|e| wrong(e.to_string()))?;
-                }
-                if let Action::Write(write) = action
-                    && let Some(name) = &write.template
-                {
-                    let text = self.templates.get(name);
-                    let text = text.ok_or_else(|| wrong(format!("there is no template {}", name.escape_debug())))?;
-                    let named = |e| wrong(format!("template {name}: {e}"));
-                    engine.template_from_str(text).map_err(named)?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 
 fn add(modules: &mut BTreeMap<String, Module>, module: Module, alone: bool) -> Result<()> {
     let (id, origin) = (module.id.clone(), module.origin.clone());
+    let line = line_of_key(&module.text, "id");
     match modules.insert(id, module) {
-        Some(old) if alone => Err(Error::usage(format!(
-            "fixup module {origin}, line 1: the id \"{}\" is taken by {}",
-            old.id, old.origin
-        ))),
+        Some(old) if alone => Err(wrong(&origin, line, &format!("the id \"{}\" is taken by {}", old.id, old.origin))),
         _ => Ok(()),
     }
 }
 
-fn embedded_templates(dir: &Dir<'_>, into: &mut BTreeMap<String, String>) -> Result<()> {
+fn embedded_templates(dir: &Dir<'_>, into: &mut BTreeMap<String, TemplateFile>) -> Result<()> {
     for file in dir.files() {
         let name = file.path().display().to_string();
         let text = file.contents_utf8().ok_or_else(|| Error::usage(format!("init-templates/{name} is not UTF-8")))?;
-        into.insert(name, text.to_owned());
+        let file = TemplateFile { origin: format!("init-templates/{name}"), text: text.to_owned() };
+        into.insert(name, file);
     }
     dir.dirs().try_for_each(|d| embedded_templates(d, into))
 }
 
 /// Reads every file below an administrator's template directory, by its path below it.
-fn own_templates(dir: &Path, into: &mut BTreeMap<String, String>) -> Result<()> {
+fn own_templates(dir: &Path, into: &mut BTreeMap<String, TemplateFile>) -> Result<()> {
     if !dir.is_dir() {
         return Ok(());
     }
@@ -119,7 +106,8 @@ fn own_templates(dir: &Path, into: &mut BTreeMap<String, String>) -> Result<()> 
         let entry = entry.map_err(|e| Error::usage(e.to_string())).doing(|| format!("reading {}", dir.display()))?;
         if entry.file_type().is_file() {
             let name = entry.path().strip_prefix(dir).unwrap_or(entry.path());
-            into.insert(name.to_string_lossy().into_owned(), read(entry.path())?);
+            let file = TemplateFile { origin: entry.path().display().to_string(), text: read(entry.path())? };
+            into.insert(name.to_string_lossy().into_owned(), file);
         }
     }
     Ok(())
@@ -137,48 +125,18 @@ fn files(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
 
 fn read(path: &Path) -> Result<String> {
     let doing = || format!("reading {}", path.display());
-    let mut text = String::new();
-    std::fs::File::open(path).doing(doing)?.take(TEXT_LIMIT).read_to_string(&mut text).doing(doing)?;
-    Ok(text)
-}
-
-/// Sorts by number and name, then moves what `after` and `before` ask for. An unknown name or a circle is an error.
-fn order(modules: BTreeMap<String, Module>) -> Result<Vec<Module>> {
-    let mut earlier: BTreeMap<String, BTreeSet<String>> =
-        modules.keys().map(|k| (k.clone(), BTreeSet::new())).collect();
-    for module in modules.values() {
-        for name in module.after.iter().chain(&module.before) {
-            if !modules.contains_key(name) {
-                return Err(Error::usage(format!(
-                    "fixup module {}, line 1: there is no module \"{}\" to run before or after",
-                    module.origin,
-                    name.escape_debug()
-                )));
-            }
-        }
-        for name in &module.after {
-            earlier.entry(module.id.clone()).or_default().insert(name.clone());
-        }
-        for name in &module.before {
-            earlier.entry(name.clone()).or_default().insert(module.id.clone());
-        }
+    if !std::fs::metadata(path).doing(doing)?.is_file() {
+        return Err(Error::usage("it is not a regular file")).doing(doing);
     }
-    let mut waiting: Vec<Module> = modules.into_values().collect();
-    waiting.sort_by(|a, b| (a.number, &a.id).cmp(&(b.number, &b.id)));
-    let mut sorted: Vec<Module> = Vec::new();
-    while !waiting.is_empty() {
-        let free = |m: &Module| earlier[&m.id].iter().all(|name| sorted.iter().any(|done| done.id == *name));
-        let Some(next) = waiting.iter().position(free) else {
-            let names: Vec<&str> = waiting.iter().map(|m| m.id.as_str()).collect();
-            return Err(Error::usage(format!(
-                "fixup module {}, line 1: after and before form a circle: {}",
-                waiting[0].origin,
-                names.join(", ")
-            )));
-        };
-        sorted.push(waiting.remove(next));
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).doing(doing)?.take(TEXT_LIMIT + 1).read_to_end(&mut bytes).doing(doing)?;
+    if bytes.len() as u64 > TEXT_LIMIT {
+        return Err(Error::usage(format!("it has more than {TEXT_LIMIT} bytes"))).doing(doing);
     }
-    Ok(sorted)
+    String::from_utf8(bytes).map_err(|e| {
+        let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        wrong(&path.display().to_string(), line, "it is not UTF-8")
+    })
 }
 
 #[cfg(test)]

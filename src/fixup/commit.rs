@@ -1,6 +1,7 @@
 //! Writes what a view holds: pre-images first, every path once, all put back when one fails.
 
 use super::FILE_LIMIT;
+use super::before::Before;
 use super::view::{KEEP_LIMIT, Node, View};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::model::finding::Finding;
@@ -15,15 +16,16 @@ pub(super) struct Committed {
     pub(super) findings: Vec<Finding>,
 }
 
-/// Writes every node of a view. When one cannot be written, those before it are put back and the error is returned.
-pub(super) fn commit(view: &View<'_>) -> Result<Committed> {
+/// Writes every node of a view, what was there before noted down first. When one cannot be written, those before it are
+/// put back and the error is returned.
+pub(super) fn commit(view: &View<'_>, mut before: Option<&mut Before>) -> Result<Committed> {
     let mut done = Committed { preimages: Vec::new(), findings: Vec::new() };
     // Directories before what is in them, removals last and from the bottom up.
     let directories = view.nodes.iter().filter(|(_, n)| matches!(n, Node::Directory(_)));
     let entries = view.nodes.iter().filter(|(_, n)| matches!(n, Node::File(_) | Node::Link(_)));
     let removals = view.nodes.iter().rev().filter(|(_, n)| matches!(n, Node::Absent));
     for (path, node) in directories.chain(entries).chain(removals) {
-        let one = one(view.base, path, node, &mut done);
+        let one = one(view.base, path, node, &mut done, before.as_deref_mut());
         let Err(error) = one.doing(|| format!("changing {}", shown(path))) else { continue };
         return Err(match view.base.revert(&done.preimages) {
             Ok(()) => error.hint("every change made before it was put back"),
@@ -34,10 +36,15 @@ pub(super) fn commit(view: &View<'_>) -> Result<Committed> {
     Ok(done)
 }
 
-fn one(base: &Rootfs, path: &Path, node: &Node, done: &mut Committed) -> Result<()> {
+fn one(base: &Rootfs, path: &Path, node: &Node, done: &mut Committed, mut journal: Option<&mut Before>) -> Result<()> {
     let before = base.entry(path)?;
-    let keep = |done: &mut Committed| -> Result<()> {
-        done.preimages.push(base.preimage(path, KEEP_LIMIT)?);
+    let count = done.preimages.len();
+    let mut keep = |done: &mut Committed| -> Result<()> {
+        let image = base.preimage(path, KEEP_LIMIT)?;
+        if let Some(journal) = journal.as_deref_mut() {
+            journal.keep(&image)?;
+        }
+        done.preimages.push(image);
         Ok(())
     };
     match node {
@@ -78,7 +85,10 @@ fn one(base: &Rootfs, path: &Path, node: &Node, done: &mut Committed) -> Result<
             }
         }
     }
-    Ok(())
+    match journal {
+        Some(journal) if done.preimages.len() > count => journal.made(base, path),
+        _ => Ok(()),
+    }
 }
 
 fn write(

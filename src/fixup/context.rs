@@ -47,16 +47,21 @@ impl<'a> Context<'a> {
     }
 
     pub(super) fn render(&self, template: &str, local: &Local<'_>) -> Result<String> {
-        let (short, domain) = self.plan.hostname.split_once('.').unwrap_or((&self.plan.hostname, ""));
-        let values = context! {
-            plan => context! { short, domain, ..Value::from(Serde(self.plan)) },
-            guest => Value::from(Serde(self.guest)),
-            nic => Value::from(Serde(local.nic)),
-            tty => local.tty.map(|n| format!("tty{n}")),
-            number => local.tty,
-            terminal => local.terminal,
-        };
+        let values = values(self.plan, self.guest, local);
         self.engine.render_str(template, values).map_err(|e| Error::new(format!("rendering a template: {e}")))
+    }
+}
+
+/// Everything that a template may name.
+pub(super) fn values(plan: &GuestPlan, guest: &Guest, local: &Local<'_>) -> Value {
+    let (short, domain) = plan.hostname.split_once('.').unwrap_or((&plan.hostname, ""));
+    context! {
+        plan => context! { short, domain, ..Value::from(Serde(plan)) },
+        guest => Value::from(Serde(guest)),
+        nic => Value::from(Serde(local.nic)),
+        tty => local.tty.map(|n| format!("tty{n}")),
+        number => local.tty,
+        terminal => local.terminal,
     }
 }
 

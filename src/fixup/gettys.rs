@@ -28,10 +28,14 @@ fn digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Returns what a line serves, when it runs a getty.
-fn served(entry: &Entry) -> Option<Terminal> {
+/// Returns what a line serves, when it runs a getty. BusyBox's init opens the terminal that the id names, whatever the
+/// program is: a shell that is asked for first is a login too.
+fn served(entry: &Entry, busybox: bool) -> Option<Terminal> {
     if !matches!(entry.action.as_str(), "respawn" | "askfirst" | "ondemand") {
         return None;
+    }
+    if let Some(which) = terminal(&entry.id).filter(|_| busybox) {
+        return Some(which);
     }
     let mut words = entry.process.split_whitespace();
     let program = words.next()?.rsplit('/').next()?;
@@ -49,15 +53,27 @@ fn for_terminal(process: &str, name: &str) -> String {
 }
 
 /// Arranges the lines. `fresh` makes the process for a terminal, when the tree has a getty that it knows; otherwise a
-/// line that is there is taken as the model. Returns the terminals for which no line could be made.
-pub(super) fn arrange(tab: &mut Inittab, ttys: u32, fresh: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+/// line that is there is taken as the model. `busybox` says whose inittab it is. Returns the terminals for which no line could be made.
+pub(super) fn arrange(
+    tab: &mut Inittab,
+    ttys: u32,
+    busybox: bool,
+    fresh: &dyn Fn(&str) -> Option<String>,
+) -> Vec<String> {
     // BusyBox names the terminal in the id and leaves the run levels empty.
-    let busybox = tab.entries().any(|e| e.id.starts_with("tty") && e.runlevels.is_empty() && served(&e).is_some());
-    let model = tab.entries().find(|e| matches!(served(e), Some(Terminal::Console | Terminal::Tty(_))));
-    let console = tab.entries().find(|e| served(e) == Some(Terminal::Console)).map(|e| e.process);
+    let busybox = busybox
+        || tab.entries().any(|e| e.id.starts_with("tty") && e.runlevels.is_empty() && served(&e, true).is_some());
+    let served = |e: &Entry| served(e, busybox);
+    let is_getty = |e: &Entry| e.process.split_whitespace().next().is_some_and(|p| p.contains("getty"));
+    let model = tab.entries().find(|e| is_getty(e) && matches!(served(e), Some(Terminal::Console | Terminal::Tty(_))));
+    let console = tab.entries().find(|e| is_getty(e) && served(e) == Some(Terminal::Console)).map(|e| e.process);
     // vzctl appends `1:…console` and `2:…tty2` beside the stock lines of the same id; init ignores a duplicate id, so
     // the console gets an id of its own. One that a person chose is kept.
-    let vz = |e: &Entry| served(e) == Some(Terminal::Console) && digits(&e.id);
+    // BusyBox takes the id for a device: `2` would be /dev/2.
+    let vz = |e: &Entry| {
+        let which = served(e);
+        digits(&e.id) && (which == Some(Terminal::Console) || (busybox && which.is_some()))
+    };
     tab.remove_where(vz);
     let mut seen = BTreeSet::new();
     tab.remove_where(|e| match served(e) {
@@ -96,11 +112,15 @@ mod tests {
     use super::*;
 
     fn run(text: &str, ttys: u32, fresh: Option<&str>) -> (String, Vec<String>) {
+        run_for(text, ttys, fresh, false)
+    }
+
+    fn run_for(text: &str, ttys: u32, fresh: Option<&str>, busybox: bool) -> (String, Vec<String>) {
         let mut tab = Inittab::parse(text.as_bytes());
         let make = |name: &str| fresh.map(|f| format!("{f} {name}"));
-        let without = arrange(&mut tab, ttys, &make);
+        let without = arrange(&mut tab, ttys, busybox, &make);
         let once = tab.render();
-        assert_eq!(arrange(&mut tab, ttys, &make), without);
+        assert_eq!(arrange(&mut tab, ttys, busybox, &make), without);
         assert_eq!(tab.render(), once, "a second run changes nothing");
         (String::from_utf8(once).unwrap(), without)
     }
@@ -143,6 +163,19 @@ mod tests {
             run(alpine, 2, None).0,
             "tty1::respawn:/sbin/getty 38400 tty1\ntty2::respawn:/sbin/getty 38400 tty2\n\
              console::respawn:/sbin/getty 38400 console\n"
+        );
+        let dressed = "::sysinit:/sbin/openrc sysinit\n1:2345:respawn:/sbin/getty 38400 console\n2:2345:respawn:/sbin/getty 38400 tty2\n";
+        assert_eq!(
+            run_for(dressed, 1, None, true).0,
+            "::sysinit:/sbin/openrc sysinit\ntty1::respawn:/sbin/getty 38400 tty1\nconsole::respawn:/sbin/getty 38400 console\n",
+            "a template without stock lines, dressed by vzctl"
+        );
+        let shell =
+            "console::askfirst:-/bin/sh\ntty1::respawn:/bin/getty 38400 tty1\n1:2:respawn:/bin/getty 38400 console\n";
+        assert_eq!(
+            run_for(shell, 1, None, true).0,
+            "console::askfirst:-/bin/sh\ntty1::respawn:/bin/getty 38400 tty1\n",
+            "a shell on the console is somebody's choice"
         );
         let own = "cons:2345:respawn:/sbin/getty 38400 console\n";
         assert_eq!(run(own, 0, None).0, own, "a console line with its own id is somebody's choice");

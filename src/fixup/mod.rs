@@ -5,21 +5,26 @@
 //! from it.
 
 mod action;
+mod before;
 mod catalogue;
 mod commit;
 mod context;
+mod fault;
 pub mod format;
 mod gettys;
 mod module;
 mod network;
+mod order;
 mod run;
+mod templates;
 mod text;
 mod view;
 
 pub use action::Action;
+pub use before::{Before, RevertOptions, Reverted};
 pub use catalogue::Catalogue;
 pub use module::{Module, When};
-pub use run::apply;
+pub use run::{apply, apply_noting};
 
 use crate::model::finding::Finding;
 use crate::rootfs::preimage::PreImage;

@@ -1,9 +1,10 @@
 //! A module as it is written: what it is for, when it applies, what it does.
 
-use super::action::Action;
-use crate::error::{Error, Result};
+use super::action::{Action, inside};
+use super::fault::{action_lines, line_at, line_of_complaint, line_of_key, wrong};
+use crate::error::Result;
 use crate::model::guest::{Family, Guest, Init, NetworkDialect};
-use crate::model::network::GuestPlan;
+use crate::model::network::{GuestPlan, Method, Nic};
 use serde::{Deserialize, Deserializer};
 
 /// One module: a file NN-name.toml.
@@ -61,6 +62,8 @@ pub struct When {
     pub privileged: Option<bool>,
     /// Whether an interface of the plan has an IPv4 gateway.
     pub gateway4: Option<bool>,
+    /// Whether a gateway that the guest's files must name lies outside of its interface's subnets.
+    pub off_link: Option<bool>,
     /// Patterns of which each must match something in the tree.
     pub exists: Vec<String>,
     /// Patterns of which none may match anything in the tree.
@@ -71,6 +74,7 @@ impl When {
     /// Tells whether guest and plan fit; the tree is asked elsewhere.
     pub fn fits(&self, guest: &Guest, plan: &GuestPlan) -> bool {
         let any = |empty: bool, found: bool| empty || found;
+        let far = |n: &Nic| n.method == Method::Static && (n.gateway4_off_link() || n.gateway6_off_link());
         any(self.family.is_empty(), self.family.contains(&guest.family))
             && any(self.distro.is_empty(), self.distro.contains(&guest.distro))
             && any(self.init.is_empty(), self.init.contains(&guest.init))
@@ -82,6 +86,7 @@ impl When {
                 .is_none_or(|r| r.holds(&guest.systemd_version.map(|v| v.to_string()).unwrap_or_default()))
             && self.ttys.as_ref().is_none_or(|r| r.holds(&plan.ttys.to_string()))
             && self.privileged.is_none_or(|p| p == plan.privileged)
+            && self.off_link.is_none_or(|o| o == plan.nics.iter().any(far))
             && self.gateway4.is_none_or(|g| g == plan.nics.iter().any(|n| n.gateway4.is_some()))
     }
 }
@@ -150,32 +155,48 @@ impl<'de> Deserialize<'de> for Range {
     }
 }
 
+/// Finds the action that cannot be read: the parser of the whole only knows that one of them cannot.
+fn wrong_action(text: &str) -> Option<(usize, String)> {
+    #[derive(Deserialize)]
+    struct Alone {
+        #[serde(rename = "action")]
+        _actions: Vec<Action>,
+    }
+    let _: toml::Table = text.parse().ok()?;
+    action_lines(text).into_iter().find_map(|block| {
+        let lines: Vec<&str> = text.lines().skip(block.start - 1).take(block.len()).collect();
+        let error = toml::from_str::<Alone>(&lines.join("\n")).err()?;
+        let message = error.message().trim().to_owned();
+        Some((line_of_complaint(text, &block, &message), message))
+    })
+}
+
 impl Module {
     /// Parses a module; `origin` is the file's name for messages and for its number. The error names file and line.
     pub fn parse(text: &str, origin: &str) -> Result<Module> {
-        let wrong = |line: usize, why: &str| Error::usage(format!("fixup module {origin}, line {line}: {why}"));
-        let line_at = |offset: usize| text.get(..offset).unwrap_or(text).matches('\n').count() + 1;
+        let mistake = |line: usize, why: &str| wrong(origin, line, why);
         let mut module: Module = toml::from_str(text).map_err(|e| {
-            wrong(e.span().map_or(1, |s| line_at(s.start)), e.message().trim()).hint("docs/fixups.md has the format")
+            let at = e.span().map_or(1, |s| line_at(text, s.start));
+            let (line, why) = wrong_action(text).unwrap_or((at, e.message().trim().to_owned()));
+            mistake(line, &why).hint("docs/fixups.md has the format")
         })?;
         let name = origin.rsplit('/').next().unwrap_or(origin);
         let kebab =
             |id: &str| !id.is_empty() && id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        let id_line = text.lines().position(|l| l.trim_start().starts_with("id")).map_or(1, |n| n + 1);
         if !kebab(&module.id) {
-            return Err(wrong(id_line, "the id must be lower case letters, digits and dashes"));
+            return Err(mistake(line_of_key(text, "id"), "the id must be lower case letters, digits and dashes"));
         }
-        let starts: Vec<usize> = text
-            .lines()
-            .enumerate()
-            .filter(|(_, l)| l.split_whitespace().collect::<String>().starts_with("[[action]]"))
-            .map(|(n, _)| n + 1)
-            .collect();
         if module.actions.is_empty() {
-            return Err(wrong(id_line, "it has no [[action]]"));
+            return Err(mistake(line_of_key(text, "id"), "it has no [[action]]"));
         }
+        for pattern in module.when.exists.iter().chain(&module.when.missing) {
+            inside(pattern)
+                .map_err(|why| mistake(line_of_complaint(text, &(1..text.lines().count() + 1), &why), &why))?;
+        }
+        let blocks = action_lines(text);
         for (index, action) in module.actions.iter().enumerate() {
-            action.check().map_err(|why| wrong(starts.get(index).copied().unwrap_or(1), &why))?;
+            let block = blocks.get(index).cloned().unwrap_or(1..1);
+            action.check().map_err(|why| mistake(line_of_complaint(text, &block, &why), &why))?;
         }
         name.split('-').next().and_then(|n| n.parse().ok()).unwrap_or(50u32).clone_into(&mut module.number);
         origin.clone_into(&mut module.origin);

@@ -1,6 +1,7 @@
 //! Runs the modules over a view of the tree, then writes what the view holds.
 
 use super::action::{Action, Each, Mode, Only, Remove, Say, Substitute, Symlink, Write, bits, expression};
+use super::before::Before;
 use super::catalogue::Catalogue;
 use super::commit::commit;
 use super::context::{Context, Local};
@@ -27,10 +28,19 @@ pub fn apply(
     plan: &GuestPlan,
     options: &ApplyOptions<'_>,
 ) -> Result<Report> {
-    if let Some(id) = options.skip.iter().find(|id| catalogue.module(id).is_none()) {
-        return Err(Error::usage(format!("there is no fixup \"{}\" to skip", id.escape_debug()))
-            .hint("ovz2lxc fixup list shows the ids"));
-    }
+    apply_noting(catalogue, rootfs, guest, plan, options, None)
+}
+
+/// Applies a catalogue like [`apply`], and notes what was there before each change where [`Before::revert`] finds it.
+pub fn apply_noting(
+    catalogue: &Catalogue,
+    rootfs: &Rootfs,
+    guest: &Guest,
+    plan: &GuestPlan,
+    options: &ApplyOptions<'_>,
+    before: Option<&mut Before>,
+) -> Result<Report> {
+    catalogue.check_skipped(options.skip)?;
     let context = Context::new(plan, guest, catalogue.templates())?;
     let mut run = Run { view: View::new(rootfs), context: &context, findings: Vec::new() };
     for module in catalogue.modules().iter().filter(|m| !options.skip.contains(&m.id)) {
@@ -47,7 +57,7 @@ pub fn apply(
     let Run { view, mut findings, .. } = run;
     let mut preimages = Vec::new();
     if !options.dry_run {
-        let done = commit(&view)?;
+        let done = commit(&view, before)?;
         preimages = done.preimages;
         findings.extend(done.findings);
     }
@@ -117,6 +127,7 @@ impl Run<'_> {
             Action::Gettys(a) => ("etc/inittab", self.gettys(a)),
             Action::Shellvars(a) => (a.path.as_str(), self.shellvars(a)),
             Action::Interfaces(a) => ("etc/network/interfaces", self.interfaces(a)),
+            Action::Rcconfig(a) => ("etc/rc.config", self.rcconfig(a)),
             Action::Nics(a) => return self.nics(a.dialect),
             Action::Fstab(a) => ("etc/fstab", self.fstab(a)),
             Action::Hosts(_) => ("etc/hosts", self.hosts()),
@@ -178,11 +189,15 @@ impl Run<'_> {
                 return Ok(());
             }
         }
-        if let Some(content) = &action.containing
-            && (entry.kind != EntryKind::File
-                || !expression(content)?.is_match(self.view.read(&place, LastLink::Replace)?.bytes()))
-        {
-            return Ok(());
+        if let Some(content) = &action.containing {
+            if entry.kind != EntryKind::File {
+                // What it leads to may be somebody's own; what it is called is ours to look at.
+                self.unexpected(&place, format!("{} is {}, not a regular file", shown(&place), entry.kind.name()));
+                return Ok(());
+            }
+            if !expression(content)?.is_match(self.view.read(&place, LastLink::Replace)?.bytes()) {
+                return Ok(());
+            }
         }
         self.view.remove(&place)
     }
@@ -239,6 +254,13 @@ impl Run<'_> {
         let target = self.context.render(&action.target, local)?;
         let entry = self.view.entry(Path::new(&path))?;
         let there = entry.is_some();
+        if let Some(entry) = &entry
+            && !matches!(entry.kind, EntryKind::File | EntryKind::Symlink)
+        {
+            let detail = format!("{} is {}, where a link belongs", shown(Path::new(&path)), entry.kind.name());
+            self.unexpected(Path::new(&path), detail);
+            return Ok(());
+        }
         if (action.only == Only::Missing && there) || (action.only == Only::Existing && !there) {
             return Ok(());
         }

@@ -8,6 +8,8 @@ use super::run::Run;
 use super::view::Seen;
 use crate::error::{Error, Result};
 use crate::model::finding::Finding;
+use crate::model::guest::{Family, Init, NetworkDialect};
+use crate::model::network::Method;
 use crate::rootfs::look::shown;
 use crate::rootfs::{LastLink, Look};
 use std::collections::BTreeMap;
@@ -55,7 +57,8 @@ impl Run<'_> {
             program.and_then(|process| context.render(process, &local).ok())
         };
         let mut tab = format::inittab::Inittab::parse(seen.bytes());
-        let without = arrange(&mut tab, context.plan.ttys, &fresh);
+        let busybox = context.guest.family == Family::Alpine || context.guest.init == Init::Busybox;
+        let without = arrange(&mut tab, context.plan.ttys, busybox, &fresh);
         if !without.is_empty() {
             let detail = format!("no getty program was found for {}", without.join(", "));
             self.unexpected(&seen.path, detail);
@@ -75,9 +78,11 @@ impl Run<'_> {
                 vars.unset(name);
             }
         }
+        let render = |text: &String| self.context.render(text, &Local::default());
+        let fine = action.unless.iter().map(render).collect::<Result<Vec<_>>>()?;
         for (name, template) in &action.set {
-            let value = self.context.render(template, &Local::default())?;
-            if !value.is_empty() {
+            let value = render(template)?;
+            if !value.is_empty() && !vars.get(name).is_some_and(|now| fine.contains(&now)) {
                 vars.set(name, &value);
             }
         }
@@ -105,6 +110,13 @@ impl Run<'_> {
         Ok(())
     }
 
+    pub(super) fn rcconfig(&mut self, action: &Interfaces) -> Result<()> {
+        let Some(seen) = self.existing("etc/rc.config")? else { return Ok(()) };
+        let gone = expression(&action.remove).map_err(Error::new)?;
+        let text = format::rcconfig::remove_interfaces(seen.bytes(), |name| gone.is_match(name.as_bytes()));
+        self.view.write(&seen, text, 0o644)
+    }
+
     pub(super) fn fstab(&mut self, action: &Fstab) -> Result<()> {
         let Some(seen) = self.existing("etc/fstab")? else { return Ok(()) };
         let spec = action.spec.as_deref().map(expression).transpose().map_err(Error::new)?;
@@ -120,7 +132,10 @@ impl Run<'_> {
 
     pub(super) fn hosts(&mut self) -> Result<()> {
         let Some(seen) = self.existing("etc/hosts")? else { return Ok(()) };
-        let text = format::hosts::fix_hosts(seen.bytes(), self.context.plan);
+        let mut text = format::hosts::fix_hosts(seen.bytes(), self.context.plan);
+        if self.context.guest.family == Family::Arch {
+            text = format::hosts::fix_loopback_name(&text, self.context.plan);
+        }
         self.view.write(&seen, text, 0o644)
     }
 
@@ -153,6 +168,7 @@ impl Run<'_> {
         let (last, decided) = match &target {
             None => (LastLink::Follow, None),
             Some(_) if goal.starts_with("run/systemd/resolve") => return self.resolved(),
+            Some(_) if self.generated_at_boot(&goal)? => return Ok(()),
             Some(_) if self.resolvconf_owns(&goal)? => {
                 let base = Path::new("etc/resolvconf/resolv.conf.d/base");
                 let seen = self.view.read(base, LastLink::Follow)?;
@@ -188,10 +204,27 @@ impl Run<'_> {
         Ok(named && self.view.any("etc/resolvconf/resolv.conf.d")?)
     }
 
+    /// Tells whether NetworkManager or SUSE's netconfig makes the file that the link leads to at every boot, from name
+    /// servers that are written elsewhere: in the interface's profile, or in /etc/sysconfig/network/config.
+    fn generated_at_boot(&self, goal: &Path) -> Result<bool> {
+        let guest = self.context.guest;
+        let profile = guest.network == NetworkDialect::Keyfile && self.interface_names_servers();
+        let netconfig = guest.family == Family::Suse && self.view.is_file("etc/sysconfig/network/config")?;
+        Ok((profile && goal.starts_with("run/NetworkManager")) || (netconfig && goal.starts_with("run/netconfig")))
+    }
+
+    /// Tells whether the file of the first interface names the servers: in these dialects it does, unless the guest does not
+    /// configure the interface.
+    fn interface_names_servers(&self) -> bool {
+        let dialects = [NetworkDialect::SystemdNetworkd, NetworkDialect::Netplan, NetworkDialect::Keyfile];
+        let first = self.context.plan.nics.first();
+        dialects.contains(&self.context.guest.network) && first.is_some_and(|n| n.method != Method::None)
+    }
+
     /// Name servers for systemd-resolved when no unit of ours carries them.
     fn resolved(&mut self) -> Result<()> {
         let plan = self.context.plan;
-        if self.context.guest.network == crate::model::guest::NetworkDialect::SystemdNetworkd && !plan.nics.is_empty() {
+        if self.interface_names_servers() {
             return Ok(());
         }
         let seen = self.view.read(Path::new("etc/systemd/resolved.conf.d/ovz2lxc.conf"), LastLink::Follow)?;

@@ -29,6 +29,8 @@ pub(super) struct Seen {
     pub(super) path: PathBuf,
     /// What is in it; `None` when it does not exist.
     pub(super) content: Option<FileContent>,
+    /// The link on the way to it that leads to nothing.
+    dangling: Option<PathBuf>,
 }
 
 impl Seen {
@@ -116,6 +118,7 @@ impl<'a> View<'a> {
     /// A link that is followed must lead to something: made up at its target, a file would be in a place that somebody
     /// else chose.
     pub(super) fn read(&self, path: &Path, last: LastLink) -> Result<Seen> {
+        let original = path;
         let name = self.canonical(path, false)?;
         let path = self.canonical(path, last == LastLink::Follow)?;
         if name != path && self.entry(&path)?.is_none() {
@@ -130,7 +133,7 @@ impl<'a> View<'a> {
                 _ => self.base.read(&path, FILE_LIMIT)?,
             },
         };
-        Ok(Seen { path, content })
+        Ok(Seen { dangling: self.dangling(original)?, path, content })
     }
 
     /// Plans new content for a file that was read; keeps its mode and owner. `mode` is that of a new file.
@@ -141,6 +144,7 @@ impl<'a> View<'a> {
         if bytes.len() as u64 > FILE_LIMIT {
             return Err(Error::new(format!("{} would become larger than {FILE_LIMIT} bytes", shown(&seen.path))));
         }
+        refuse_dangling(seen.dangling.as_deref())?;
         self.may_change(&seen.path)?;
         self.make_parents(&seen.path)?;
         let before = self.entry(&seen.path)?;
@@ -191,6 +195,7 @@ impl<'a> View<'a> {
 
     /// Plans a symbolic link over whatever file, link or node is there.
     pub(super) fn symlink(&mut self, path: &Path, target: &Path) -> Result<()> {
+        refuse_dangling(self.dangling(path)?.as_deref())?;
         let path = self.canonical(path, false)?;
         if self.link(&path)?.is_some_and(|now| now == target) {
             return Ok(());
@@ -228,6 +233,7 @@ impl<'a> View<'a> {
 
     /// Plans a directory, with those above it.
     pub(super) fn mkdir(&mut self, path: &Path, mode: u32) -> Result<()> {
+        refuse_dangling(self.dangling(&path.join("x"))?.as_deref())?;
         let path = self.canonical(path, true)?;
         match self.entry(&path)? {
             Some(entry) if entry.kind == EntryKind::Directory => return Ok(()),
@@ -241,6 +247,21 @@ impl<'a> View<'a> {
         self.note(&path, Done::Mkdir, format!("mode {mode:04o}\n"));
         self.nodes.insert(path, Node::Directory(mode));
         Ok(())
+    }
+
+    /// Returns the first directory of a path that is a link which leads to nothing. What would be made behind it would be
+    /// made in a place that somebody else chose.
+    fn dangling(&self, path: &Path) -> Result<Option<PathBuf>> {
+        let mut ancestors: Vec<&Path> = path.ancestors().skip(1).filter(|p| !p.as_os_str().is_empty()).collect();
+        ancestors.reverse();
+        for dir in ancestors {
+            let goal = self.canonical(dir, true)?;
+            if self.entry(&goal)?.is_none() {
+                let name = self.canonical(dir, false)?;
+                return Ok((name != goal).then_some(name));
+            }
+        }
+        Ok(None)
     }
 
     fn make_parents(&mut self, path: &Path) -> Result<()> {
@@ -266,6 +287,13 @@ impl<'a> View<'a> {
     }
 }
 
+fn refuse_dangling(link: Option<&Path>) -> Result<()> {
+    match link {
+        Some(link) => Err(Error::new(format!("{} is a symbolic link that leads to nothing in the tree", shown(link)))),
+        None => Ok(()),
+    }
+}
+
 fn shown_target(target: &Path) -> String {
     target.to_string_lossy().chars().flat_map(tame).collect()
 }
@@ -275,7 +303,7 @@ fn tame(c: char) -> Vec<char> {
 }
 
 /// Makes a unified diff of two texts; bytes that are no text are shown replaced.
-fn diff(path: &Path, old: Option<&[u8]>, new: Option<&[u8]>) -> String {
+pub(super) fn diff(path: &Path, old: Option<&[u8]>, new: Option<&[u8]>) -> String {
     let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
     let (before, after) = (text(old), text(new));
     let name = |prefix: &str, side: Option<&[u8]>| match side {

@@ -10,8 +10,22 @@ const PROGRAM_LIMIT: u64 = 8 * 1024 * 1024;
 
 const SYSTEMD: [&str; 2] = ["usr/lib/systemd/systemd", "lib/systemd/systemd"];
 
+/// OpenRC before 0.12 has no program of its name; its functions and its version file tell it from baselayout 1, whose
+/// /sbin/rc and /sbin/runscript have the same names.
+const OPENRC: [&str; 9] = [
+    "sbin/openrc",
+    "usr/sbin/openrc",
+    "usr/bin/openrc",
+    "sbin/openrc-run",
+    "usr/sbin/openrc-run",
+    "lib/rc/sh/functions.sh",
+    "lib64/rc/sh/functions.sh",
+    "libexec/rc/sh/functions.sh",
+    "usr/libexec/rc/sh/functions.sh",
+];
+
 pub(super) fn find(eye: &mut Eye<'_>, family: Family) -> Init {
-    let openrc = ["sbin/openrc", "usr/sbin/openrc", "sbin/openrc-run"].iter().any(|p| eye.is_file(p));
+    let openrc = OPENRC.iter().any(|p| eye.is_file(p));
     match by_program(eye) {
         Some(Init::Sysvinit | Init::Busybox) if openrc => return Init::Openrc,
         Some(init) => return init,
@@ -60,7 +74,8 @@ fn by_program(eye: &mut Eye<'_>) -> Option<Init> {
 /// Tells by configuration when the program says nothing (a script, a stripped copy, none at all).
 fn by_files(eye: &mut Eye<'_>, family: Family) -> Init {
     let systemd = SYSTEMD.iter().any(|p| eye.is_file(p));
-    let jobs = eye.any("etc/init/*.conf");
+    // event.d is the directory of upstart 0.3 (Ubuntu 8.04, Fedora 9), init that of later ones.
+    let jobs = eye.any("etc/init/*.conf") || eye.any("etc/event.d/*");
     let initctl = eye.is_file("sbin/initctl");
     let inittab = eye.text("etc/inittab");
     // Debian 7 and 8 ship upstart jobs beside the inittab of their System V init; Red Hat 6 has an inittab that says

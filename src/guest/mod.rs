@@ -2,11 +2,12 @@
 
 mod binary;
 mod init;
+mod network;
 mod release;
 
 use crate::error::Result;
 use crate::model::finding::{Finding, Severity};
-use crate::model::guest::{Family, Guest, Init, NetworkDialect};
+use crate::model::guest::{Guest, Init};
 use crate::rootfs::look::shown;
 use crate::rootfs::{EntryKind, Look, Rootfs};
 use std::path::Path;
@@ -67,10 +68,11 @@ pub fn inspect(rootfs: &Rootfs) -> Result<(Guest, Vec<Finding>)> {
     let (distro, family, version) = release::find(&mut eye);
     let init = init::find(&mut eye, family);
     let arch = binary::arch(&eye);
+    let network = network::Scene { eye: &mut eye, family, distro: &distro, version: &version, init }.network();
     let guest = Guest {
         systemd_version: if init == Init::Systemd { init::systemd_version(&eye) } else { None },
         libc: binary::libc(&eye, &arch),
-        network: network(&mut eye, family, &version),
+        network,
         distro,
         family,
         version,
@@ -80,24 +82,10 @@ pub fn inspect(rootfs: &Rootfs) -> Result<(Guest, Vec<Finding>)> {
     Ok((guest, eye.findings))
 }
 
-/// Says which network files are in force.
-fn network(eye: &mut Eye<'_>, family: Family, version: &str) -> NetworkDialect {
-    let major: u32 = version.split(['.', '-', ' ']).next().and_then(|m| m.parse().ok()).unwrap_or(0);
-    let enabled = eye.any("etc/systemd/system/*.wants/systemd-networkd.service")
-        || eye.any("usr/lib/systemd/system/*.wants/systemd-networkd.service");
-    let configured = eye.any("etc/systemd/network/*.network") || eye.any("etc/netplan/*.y*ml");
-    let ifup = eye.is_file("sbin/ifup") || eye.is_file("usr/sbin/ifup");
-    let interfaces = eye.is_file("etc/network/interfaces");
-    match family {
-        // From EL 10 on NetworkManager reads keyfiles only.
-        Family::Redhat if major >= 10 && eye.any("etc/NetworkManager") => NetworkDialect::Unknown,
-        Family::Redhat if eye.is("etc/sysconfig/network-scripts", EntryKind::Directory) => NetworkDialect::Ifcfg,
-        Family::Debian if enabled && (configured || !ifup) => NetworkDialect::SystemdNetworkd,
-        Family::Debian | Family::Alpine if ifup || interfaces => NetworkDialect::Ifupdown,
-        Family::Suse | Family::Slackware | Family::Gentoo | Family::Alt => NetworkDialect::Unknown,
-        _ if enabled => NetworkDialect::SystemdNetworkd,
-        _ => NetworkDialect::Unknown,
-    }
+/// Returns the release of Red Hat Enterprise Linux whose network scripts a guest of that family has, as nearly as its
+/// release file tells it.
+pub fn red_hat_generation(guest: &Guest) -> Option<u32> {
+    release::red_hat_generation(&guest.distro, &guest.version)
 }
 
 #[cfg(test)]

@@ -23,17 +23,26 @@ pub(super) fn find(eye: &mut Eye<'_>) -> (String, Family, String) {
         }
         (Some(family), _) => (tame(&id.to_lowercase()), family, tame(&version)),
         (None, Some((distro, family, version))) => (tame(&distro), family, tame(&version)),
-        (None, None) if id.is_empty() => ("unknown".into(), Family::Unknown, String::new()),
-        (None, None) => (tame(&id.to_lowercase()), Family::Unknown, tame(&version)),
+        (None, None) if id.is_empty() && by_packages(eye).is_none() => {
+            ("unknown".into(), Family::Unknown, String::new())
+        }
+        (None, None) => {
+            let id = if id.is_empty() { "unknown" } else { &id };
+            (tame(&id.to_lowercase()), by_packages(eye).unwrap_or(Family::Unknown), tame(&version))
+        }
     }
 }
 
 fn family_of(id: &str) -> Option<Family> {
     Some(match id {
         "rhel" | "centos" | "fedora" | "ol" | "oracle" | "scientific" | "cloudlinux" | "rocky" | "almalinux"
-        | "amzn" | "virtuozzo" | "vzlinux" | "eurolinux" | "mageia" | "mandriva" => Family::Redhat,
+        | "amzn" | "virtuozzo" | "vzlinux" | "eurolinux" | "mageia" | "mandriva" | "openmandriva" | "rosa" => {
+            Family::Redhat
+        }
         "debian" | "ubuntu" | "devuan" | "linuxmint" | "raspbian" | "kali" => Family::Debian,
-        "suse" | "opensuse" | "sles" | "sled" | "opensuse-leap" | "opensuse-tumbleweed" => Family::Suse,
+        "suse" | "opensuse" | "sles" | "sled" | "sles_sap" | "sle-micro" | "opensuse-leap" | "opensuse-tumbleweed" => {
+            Family::Suse
+        }
         "gentoo" | "funtoo" => Family::Gentoo,
         "arch" | "archlinux" => Family::Arch,
         "slackware" => Family::Slackware,
@@ -59,14 +68,22 @@ fn old_release(eye: &mut Eye<'_>) -> Option<(String, Family, String)> {
         ("etc/slackware-version", "slackware", Family::Slackware),
         ("etc/alpine-release", "alpine", Family::Alpine),
         ("etc/arch-release", "arch", Family::Arch),
+        ("etc/owl-release", "owl", Family::Redhat),
+        ("etc/mageia-release", "mageia", Family::Redhat),
+        ("etc/mandriva-release", "mandriva", Family::Redhat),
+        ("etc/mandrake-release", "mandrake", Family::Redhat),
         ("etc/redhat-release", "redhat", Family::Redhat),
         ("etc/fedora-release", "fedora", Family::Redhat),
         ("etc/centos-release", "centos", Family::Redhat),
     ] {
         let Some(text) = eye.text(path) else { continue };
         let first = text.lines().next().unwrap_or_default();
-        let distro = if family == Family::Redhat { red_hat_kin(first).unwrap_or(distro) } else { distro };
-        let distro = if family == Family::Suse && first.contains("openSUSE") { "opensuse" } else { distro };
+        let distro = match family {
+            Family::Redhat => red_hat_kin(first).unwrap_or(distro),
+            Family::Suse => suse_kin(first),
+            Family::Gentoo if first.contains("Funtoo") => "funtoo",
+            _ => distro,
+        };
         return Some((distro.to_owned(), family, number(first)));
     }
     if value(&lsb, "DISTRIB_ID") == "Ubuntu" {
@@ -74,6 +91,18 @@ fn old_release(eye: &mut Eye<'_>) -> Option<(String, Family, String)> {
     }
     let debian = eye.text("etc/debian_version")?;
     Some(("debian".to_owned(), Family::Debian, tame(debian.lines().next().unwrap_or_default())))
+}
+
+/// Tells a distribution that nobody named by its package database; RPM and its kin say too little.
+fn by_packages(eye: &Eye<'_>) -> Option<Family> {
+    [
+        ("var/lib/dpkg/status", Family::Debian),
+        ("lib/apk/db/installed", Family::Alpine),
+        ("var/lib/pacman/local/ALPM_DB_VERSION", Family::Arch),
+        ("var/db/pkg/sys-apps/*", Family::Gentoo),
+    ]
+    .into_iter()
+    .find_map(|(pattern, family)| eye.any(pattern).then_some(family))
 }
 
 fn red_hat_kin(line: &str) -> Option<&'static str> {
@@ -88,13 +117,49 @@ fn red_hat_kin(line: &str) -> Option<&'static str> {
         ("rocky", "rocky"),
         ("almalinux", "almalinux"),
         ("virtuozzo", "virtuozzo"),
+        ("vzlinux", "vzlinux"),
+        ("mandriva", "mandriva"),
+        ("mandrake", "mandrake"),
+        ("openwall", "owl"),
+        // Its versions 7 to 9 are older than the Enterprise Linux of the same numbers.
+        ("red hat linux", "redhat-linux"),
     ]
     .into_iter()
     .find_map(|(word, id)| line.contains(word).then_some(id))
+}
+
+fn suse_kin(line: &str) -> &'static str {
+    let line = line.to_lowercase();
+    [("opensuse", "opensuse"), ("enterprise server", "sles"), ("enterprise desktop", "sled")]
+        .into_iter()
+        .find_map(|(word, id)| line.contains(word).then_some(id))
+        .unwrap_or("suse")
 }
 
 /// Returns the first word that starts with a digit: `6.10` of "CentOS release 6.10 (Final)".
 fn number(line: &str) -> String {
     let word = line.split_whitespace().find(|w| w.starts_with(|c: char| c.is_ascii_digit()));
     word.map(tame).unwrap_or_default()
+}
+
+/// Returns the release of Red Hat Enterprise Linux whose scripts a release of its family has.
+///
+/// The old distributions and Mageia are put before 6: the forms of 5 (a netmask, an alias file for each further address)
+/// are read by every release of the scripts.
+pub(super) fn red_hat_generation(distro: &str, version: &str) -> Option<u32> {
+    let major: Option<u32> = version.split(['.', '-', ' ']).next().and_then(|m| m.parse().ok());
+    match (distro, major) {
+        ("redhat-linux" | "owl" | "mandrake" | "mandriva", _) => Some(4),
+        ("alt" | "altlinux", _) => Some(4),
+        ("mageia" | "openmandriva" | "rosa", _) => Some(5),
+        // Enterprise Linux 5 came from Fedora 6, 6 from 12, 7 from 19, 8 from 28, 9 from 34, 10 from 40.
+        ("fedora", Some(fedora)) => {
+            let born = [(40, 10), (34, 9), (28, 8), (19, 7), (12, 6)];
+            Some(born.into_iter().find_map(|(from, el)| (fedora >= from).then_some(el)).unwrap_or(5))
+        }
+        ("amzn", Some(2)) => Some(7),
+        ("amzn", Some(year)) if year >= 2023 => Some(9),
+        ("amzn", _) => Some(6),
+        (_, major) => major,
+    }
 }

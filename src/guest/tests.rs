@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::guest::{Family, NetworkDialect};
 use std::fs;
 use std::os::unix::fs::symlink;
 use tempfile::TempDir;
@@ -147,4 +148,100 @@ fn links_to_the_host_say_nothing_and_a_fifo_does_not_block() {
     assert_eq!(guest, Guest::unknown());
     assert_eq!(findings.len(), 1, "{findings:?}");
     assert_eq!(findings[0].subject, "/etc/redhat-release");
+}
+
+/// Init and network files of a tree.
+fn kinds(files: &[(&str, &[u8])], links: &[(&str, &str)]) -> (String, Family, Init, NetworkDialect) {
+    let (_dir, rootfs) = tree(files, links);
+    let guest = detect(&rootfs).unwrap();
+    (guest.distro, guest.family, guest.init, guest.network)
+}
+
+#[test]
+fn openrc_is_told_from_baselayout_1_and_funtoo_from_gentoo() {
+    let sysvinit = elf(2, 62, "/etc/inittab");
+    let base: &[(&str, &[u8])] = &[
+        ("etc/gentoo-release", b"Gentoo Base System release 1.12.13\n"),
+        ("sbin/init", &sysvinit),
+        ("sbin/rc", b"#!/bin/bash\n"),
+        ("lib/rcscripts/sh/rc-services.sh", b""),
+        ("etc/init.d/net.lo", b""),
+    ];
+    let name = "gentoo".to_owned();
+    assert_eq!(kinds(base, &[]), (name.clone(), Family::Gentoo, Init::Sysvinit, NetworkDialect::Baselayout1));
+    let old_openrc = [base, &[("lib/rc/sh/functions.sh", b"".as_slice())]].concat();
+    assert_eq!(kinds(&old_openrc, &[]), (name.clone(), Family::Gentoo, Init::Openrc, NetworkDialect::Netifrc));
+    let openrc_init: &[(&str, &[u8])] =
+        &[("etc/os-release", b"ID=gentoo\n"), ("sbin/openrc-init", &sysvinit), ("etc/conf.d/net", b"")];
+    assert_eq!(
+        kinds(openrc_init, &[("sbin/init", "openrc-init")]),
+        (name, Family::Gentoo, Init::Openrc, NetworkDialect::Netifrc)
+    );
+    let funtoo: &[(&str, &[u8])] = &[
+        ("etc/gentoo-release", b"Funtoo Linux - baselayout 2.2.0\n"),
+        ("sbin/init", &sysvinit),
+        ("sbin/openrc", b""),
+        ("etc/init.d/netif.tmpl", b""),
+    ];
+    assert_eq!(kinds(funtoo, &[]), ("funtoo".into(), Family::Gentoo, Init::Openrc, NetworkDialect::Funtoo));
+}
+
+#[test]
+fn arch_has_the_network_that_it_starts() {
+    let systemd = &[("sbin/init", "../usr/lib/systemd/systemd")];
+    let program = elf(2, 62, "");
+    let release: (&str, &[u8]) = ("etc/os-release", b"ID=arch\n");
+    let units: (&str, &[u8]) = ("usr/lib/systemd/systemd", &program);
+    let netcfg: [(&str, &[u8]); 2] = [("etc/conf.d/netcfg", b""), ("etc/network.d/examples/x", b"")];
+    let netctl: (&str, &[u8]) = ("usr/bin/netctl", b"");
+    let dialect = |files: &[(&str, &[u8])], links: &[(&str, &str)]| kinds(files, links).3;
+    assert_eq!(dialect(&[release, units, netctl, netcfg[0], netcfg[1]], systemd), NetworkDialect::Netctl);
+    assert_eq!(dialect(&[release, units, netcfg[0], netcfg[1]], systemd), NetworkDialect::Netcfg);
+    let wants = "etc/systemd/system/multi-user.target.wants/systemd-networkd.service";
+    assert_eq!(dialect(&[release, units, netctl], &[systemd[0], (wants, "/x")]), NetworkDialect::SystemdNetworkd);
+    let masked = ("etc/systemd/system/systemd-networkd.service", "/dev/null");
+    assert_eq!(dialect(&[release, units, netctl], &[systemd[0], (wants, "/x"), masked]), NetworkDialect::Netctl);
+    let old: (&str, &[u8]) = ("etc/arch-release", b"");
+    let plain: (&str, &[u8]) = ("etc/rc.conf", b"#DAEMONS=(netcfg)\nDAEMONS=(syslog-ng network)\n");
+    assert_eq!(dialect(&[old, plain, netcfg[0], netcfg[1]], &[]), NetworkDialect::ArchRcConf);
+    let profiles: (&str, &[u8]) = ("etc/rc.conf", b"A=1\nDAEMONS=(syslog-ng\n  @net-profiles)\n");
+    assert_eq!(dialect(&[old, profiles, netcfg[0], netcfg[1]], &[]), NetworkDialect::Netcfg);
+    // A unit enabled for an init that does not run says nothing.
+    let inittab: (&str, &[u8]) = ("etc/inittab", b"si::sysinit:/etc/rc.sysinit\n");
+    assert_eq!(dialect(&[old, plain, inittab], &[(wants, "/x")]), NetworkDialect::ArchRcConf);
+}
+
+#[test]
+fn netplan_counts_unless_ifupdown_is_enabled() {
+    let program = elf(2, 62, "");
+    let files: &[(&str, &[u8])] = &[
+        ("etc/os-release", b"ID=ubuntu\nVERSION_ID=\"20.04\"\n"),
+        ("lib/systemd/systemd", &program),
+        ("lib/netplan/generate", &program),
+        ("etc/network/interfaces", b"auto lo\n"),
+    ];
+    let init = ("sbin/init", "/lib/systemd/systemd");
+    let networkd = ("etc/systemd/system/multi-user.target.wants/systemd-networkd.service", "/x");
+    let ifup: (&str, &[u8]) = ("sbin/ifup", b"");
+    let enabled = ("etc/systemd/system/multi-user.target.wants/networking.service", "/x");
+    assert_eq!(kinds(files, &[init, networkd]).3, NetworkDialect::Netplan);
+    let both = [files, &[ifup]].concat();
+    assert_eq!(kinds(&both, &[init, networkd]).3, NetworkDialect::Netplan);
+    assert_eq!(kinds(&both, &[init, networkd, enabled]).3, NetworkDialect::Ifupdown);
+    let masked = ("etc/systemd/system/networking.service", "/dev/null");
+    assert_eq!(kinds(&both, &[init, networkd, enabled, masked]).3, NetworkDialect::Netplan);
+}
+
+#[test]
+fn event_d_is_upstart_and_files_tell_what_has_no_name() {
+    let hardy: &[(&str, &[u8])] = &[
+        ("etc/lsb-release", b"DISTRIB_ID=Ubuntu\nDISTRIB_RELEASE=8.04\n"),
+        ("etc/event.d/rc2", b"start on runlevel 2\n"),
+    ];
+    assert_eq!(kinds(hardy, &[]).2, Init::Upstart);
+    let dpkg: &[(&str, &[u8])] = &[("var/lib/dpkg/status", b""), ("sbin/ifup", b""), ("etc/network/interfaces", b"")];
+    assert_eq!(kinds(dpkg, &[]), ("unknown".into(), Family::Debian, Init::Unknown, NetworkDialect::Ifupdown));
+    let named: &[(&str, &[u8])] =
+        &[("etc/os-release", b"ID=frobnix\n"), ("sbin/ifup", b""), ("etc/network/interfaces", b"")];
+    assert_eq!(kinds(named, &[]), ("frobnix".into(), Family::Unknown, Init::Unknown, NetworkDialect::Ifupdown));
 }

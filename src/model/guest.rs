@@ -54,6 +54,28 @@ pub enum NetworkDialect {
     Ifupdown,
     /// /etc/systemd/network/*.network.
     SystemdNetworkd,
+    /// SUSE's /etc/sysconfig/network/ifcfg-* and ifroute-*, read by its scripts or by wicked.
+    Suse,
+    /// Slackware's /etc/rc.d/rc.inet1.conf, or rc.inet1 itself.
+    Slackware,
+    /// ALT's /etc/net/ifaces/NAME/.
+    Etcnet,
+    /// NetworkManager's keyfiles in /etc/NetworkManager/system-connections.
+    Keyfile,
+    /// /etc/netplan/*.yaml, rendered for systemd-networkd or NetworkManager at boot.
+    Netplan,
+    /// /etc/conf.d/net of Gentoo's OpenRC: plain strings.
+    Netifrc,
+    /// /etc/conf.d/net of Gentoo's baselayout 1: bash arrays.
+    Baselayout1,
+    /// /etc/conf.d/netif.* of Funtoo.
+    Funtoo,
+    /// /etc/rc.conf of Arch before 2012.
+    ArchRcConf,
+    /// /etc/network.d/* of Arch's netcfg.
+    Netcfg,
+    /// /etc/netctl/* of Arch.
+    Netctl,
     /// None that this program can write yet.
     Unknown,
 }

@@ -215,7 +215,9 @@ impl Node {
                 let name = path_text(&device);
                 ve.findings.push(
                     Finding::warning("ve-devnode-missing", format!("{name} is not a device of the node"))
-                        .detail("DEVNODES names it; vzctl leaves it out as well, and what stands behind it in the list")
+                        .detail(
+                            "DEVNODES names it; the node leaves it out as well, and what stands behind it in the list",
+                        )
                         .remedy("add the device to the target's configuration if the container needs it")
                         .subject(name),
                 );

@@ -9,6 +9,7 @@
 //! | `params` | the table: every parameter, its kind, what a second line does, what becomes of it |
 //! | `netif`, `virtuozzo` | interfaces; disks and bind mounts of Virtuozzo |
 //! | `usable` | what of a value the target cannot have |
+//! | `typed` | one value, read by the kind of its parameter |
 //! | `reading` | one file read by that table |
 //! | `parse` | two files merged, turned into a [`crate::model::ve::VeConfig`], every key answered |
 //! | `merged` | the limits that both files give together |
@@ -41,6 +42,7 @@ mod parse;
 mod reading;
 mod script;
 mod shell;
+mod typed;
 mod usable;
 #[cfg(test)]
 mod usable_tests;

@@ -46,9 +46,9 @@ pub fn parse(ctid: &Ctid, global: Option<&[u8]>, own: &[u8], context: &ParseCont
     let full: HashSet<&str> =
         own.seen.iter().filter(|s| !s.left.is_empty()).filter_map(|s| s.param.map(|p| p.name)).collect();
     let (values, from_global) = merge(global.values, own.values, &full);
-    let set: HashSet<&str> = own.seen.iter().filter_map(|s| s.param.map(|p| p.name)).collect();
+    let set: HashSet<&str> = own.seen.iter().map(|s| s.key.as_str()).collect();
     let in_force = |seen: &&Seen| {
-        let opaque = |p: &Param| p.kind == Kind::Opaque && !set.contains(p.name);
+        let opaque = |p: &Param| p.kind == Kind::Opaque && !set.contains(seen.key.as_str());
         seen.param.is_some_and(|p| p.is_inherited() && (from_global.contains(p.name) || opaque(p)))
     };
     let inherited: Vec<&Seen> = global.seen.iter().filter(in_force).collect();

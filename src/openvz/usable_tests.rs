@@ -173,6 +173,10 @@ fn what_the_global_file_gives_is_answered_like_an_own_key() {
         assert!(found.severity == Severity::Overridable && found.title.contains(" in vz.conf "), "{found:?}");
     }
     assert_eq!(places(&ve, LEFT), ["vz.conf:10:12"]);
+    // Names that are one row of the table are still keys of their own.
+    let ve = over("SLMMODE=1\nSLMPATTERN=2\nRATE=1\nRATE=2\n", "SLMMODE=3\n");
+    let keys: Vec<&str> = ve.keys.iter().map(|k| k.key.as_str()).collect();
+    assert_eq!(keys, ["SLMMODE", "SLMPATTERN", "RATE"]);
     // What is overridden says nothing.
     let ve = over("NETDEV=eth3\nIP_ADDRESS=127.0.0.1\n", "NETDEV=eth4\nIP_ADDRESS=10.0.0.1\n");
     assert_eq!((ve.keys.len(), ve.findings.len()), (2, 1), "{:?}", ve.findings);

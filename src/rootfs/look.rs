@@ -231,6 +231,7 @@ impl Rootfs {
     /// Resolves a path, links followed inside the root, to a descriptor that only points (O_PATH).
     pub(super) fn point(&self, path: &Path) -> Result<Option<OwnedFd>> {
         let path = if path.as_os_str().is_empty() { Path::new("/") } else { path };
+        self.note(path);
         let handle = present(RootRef::from_fd(self.as_fd()).resolve(path));
         Ok(handle.doing(|| format!("resolving {}", shown(path)))?.map(OwnedFd::from))
     }
@@ -246,6 +247,7 @@ impl Rootfs {
         if path.components().next().is_none() || path == Path::new("/") {
             return self.point(path);
         }
+        self.note(path);
         let Some((dir, name)) = self.holder(path)? else { return Ok(None) };
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(&dir, name, flags, Mode::empty()) {

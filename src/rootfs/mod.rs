@@ -16,13 +16,16 @@ pub use look::{Entry, EntryKind, FileContent, Look};
 
 use crate::error::{Doing, Result};
 use rustix::fs::{Mode, OFlags};
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// An open root of a container's tree.
 pub struct Rootfs {
     root: OwnedFd,
     path: PathBuf,
+    touched: Option<Mutex<BTreeSet<PathBuf>>>,
 }
 
 impl Rootfs {
@@ -31,7 +34,27 @@ impl Rootfs {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
         let root =
             rustix::fs::open(path, flags, Mode::empty()).doing(|| format!("opening the tree at {}", path.display()))?;
-        Ok(Rootfs { root, path: path.to_owned() })
+        Ok(Rootfs { root, path: path.to_owned(), touched: None })
+    }
+
+    /// Notes every path that is looked at, read or changed from now on, for [`Rootfs::touched`].
+    #[must_use]
+    pub fn noting_paths(mut self) -> Rootfs {
+        self.touched = Some(Mutex::default());
+        self
+    }
+
+    /// Returns the paths that were looked at, read or changed, relative to the root; none without
+    /// [`Rootfs::noting_paths`].
+    pub fn touched(&self) -> BTreeSet<PathBuf> {
+        let noted = self.touched.as_ref().map(|t| t.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        noted.unwrap_or_default()
+    }
+
+    fn note(&self, path: &Path) {
+        if let Some(touched) = &self.touched {
+            touched.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
+        }
     }
 
     /// Returns where the root is on this host, for programs like rsync that take a path.

@@ -3,7 +3,7 @@
 use super::look::{EntryKind, describe, reopen, shown, split};
 use super::{FileContent, Look, Rootfs};
 use crate::error::{Doing, Error, Result};
-use rustix::fs::{FileType, Mode};
+use rustix::fs::{AtFlags, FileType, Mode, Timespec, Timestamps};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::io::Read;
@@ -41,7 +41,8 @@ impl Blob {
         }
     }
 
-    fn path(&self) -> Result<PathBuf> {
+    /// Returns the bytes as a path.
+    pub fn path(&self) -> Result<PathBuf> {
         Ok(PathBuf::from(OsStr::from_bytes(&self.bytes()?)))
     }
 }
@@ -64,6 +65,9 @@ pub enum State {
         gid: u32,
         /// Extended attributes, ACLs and labels among them.
         xattrs: Vec<(Blob, Blob)>,
+        /// When it was last written: seconds and nanoseconds. Put back, but no difference by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mtime: Option<(i64, i64)>,
     },
     /// A symbolic link.
     Link {
@@ -98,6 +102,20 @@ pub enum State {
     },
 }
 
+impl State {
+    /// Returns a digest by which two states of an entry can be compared; the time of the last write is no part of it.
+    pub fn digest(&self) -> Result<String> {
+        let mut plain = self.clone();
+        if let State::File { mtime, xattrs, .. } = &mut plain {
+            *mtime = None;
+            xattrs.sort_by_key(|(name, _)| format!("{name:?}"));
+        }
+        let text = serde_json::to_vec(&plain).map_err(|e| Error::new(e.to_string())).doing(|| "comparing an entry")?;
+        let sum = <sha2::Sha256 as sha2::Digest>::digest(&text);
+        Ok(sum.iter().map(|b| format!("{b:02x}")).collect())
+    }
+}
+
 /// One path's state before it was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreImage {
@@ -124,12 +142,14 @@ impl Rootfs {
                 if e.size > limit {
                     return Err(Error::new(format!("it has {} bytes, more than {limit}", e.size)));
                 }
+                let stat = rustix::fs::fstat(&fd)?;
+                let mtime = i64::try_from(stat.st_mtime_nsec).ok().map(|nsec| (stat.st_mtime, nsec));
                 let file = reopen(&fd)?;
                 let xattrs = super::edit::xattrs(&file)?;
                 let mut content = Vec::new();
                 file.take(limit + 1).read_to_end(&mut content)?;
                 let xattrs = xattrs.iter().map(|(n, v)| (Blob::new(n), Blob::new(v))).collect();
-                State::File { content: Blob::new(&content), mode, uid, gid, xattrs }
+                State::File { content: Blob::new(&content), mode, uid, gid, xattrs, mtime }
             }
             EntryKind::Symlink => {
                 let target = self.link(path)?.unwrap_or_default();
@@ -156,12 +176,20 @@ impl Rootfs {
         first
     }
 
+    fn set_mtime(&self, path: &Path, mtime: Option<(i64, i64)>) -> Result<()> {
+        let (Some((tv_sec, tv_nsec)), Some((dir, name))) = (mtime, self.holder(path)?) else { return Ok(()) };
+        let last_access = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT };
+        let times = Timestamps { last_access, last_modification: Timespec { tv_sec, tv_nsec } };
+        rustix::fs::utimensat(&dir, name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(())
+    }
+
     fn put_back(&self, path: &Path, state: &State) -> Result<()> {
         let now = self.entry(path)?;
         let is_directory = now.as_ref().is_some_and(|e| e.kind == EntryKind::Directory);
         match state {
             State::Absent => self.remove(path),
-            State::File { content, mode, uid, gid, xattrs } => {
+            State::File { content, mode, uid, gid, xattrs, mtime } => {
                 if is_directory {
                     self.remove(path)?;
                 }
@@ -170,7 +198,8 @@ impl Rootfs {
                 for (name, value) in xattrs {
                     wanted.push((name.bytes()?, value.bytes()?));
                 }
-                self.put(path, &file, &wanted).map(|_| ())
+                self.put(path, &file, &wanted)?;
+                self.set_mtime(path, *mtime)
             }
             State::Link { target, uid, gid } => {
                 self.symlink(path, &target.path()?)?;

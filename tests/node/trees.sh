@@ -18,23 +18,27 @@ die() { say "trees.sh: $*"; exit 1; }
 codename() { . /etc/os-release && printf '%s' "${VERSION_CODENAME:?this system has no code name}"; }
 
 cache="${OVZ2LXC_CACHE:-${HOME:-/root}/.cache/ovz2lxc}"
-recipes="sysvinit systemd"
+recipes="sysvinit systemd i386 openrc"
 # Raise it when the way a tree is made changes.
 edition=1
 
 packages_of() {
     local common="ifupdown net-tools iproute2 openssh-server procps iputils-ping netbase"
     case $1 in
-    sysvinit) printf '%s' "sysvinit-core sysv-rc initscripts insserv startpar bsdextrautils $common" ;;
+    sysvinit|i386) printf '%s' "sysvinit-core sysv-rc initscripts insserv startpar bsdextrautils $common" ;;
     systemd) printf '%s' "systemd-sysv dbus $common" ;;
+    openrc) printf '%s' "sysvinit-core openrc initscripts insserv startpar bsdextrautils $common" ;;
     *) die "no recipe named $1; there are: $recipes" ;;
     esac
 }
 
+# Every recipe is of this machine's architecture, but for the one that has it in its name.
+arch_of() { case $1 in i386) printf i386 ;; *) dpkg --print-architecture ;; esac; }
+
 path_of() {
     local packages key
     packages=$(packages_of "$1")
-    key=$(printf '%s|%s|%s|%s|%s' "$edition" "$1" "$(codename)" "$(dpkg --print-architecture)" "$packages" | sha256sum | cut -c1-16)
+    key=$(printf '%s|%s|%s|%s|%s' "$edition" "$1" "$(codename)" "$(arch_of "$1")" "$packages" | sha256sum | cut -c1-16)
     printf '%s/tree-%s-%s-%s.tar\n' "$cache" "$(codename)" "$1" "$key"
 }
 
@@ -113,6 +117,8 @@ make_tree() { # NAME TREE LOG
     local name=$1 tree=$2 log=$3 packages sources tool
     packages=$(packages_of "$name" | tr ' ' ',')
     sources=$(own_sources)
+    # Mirrors of another architecture are looked after less: the release itself is enough to boot.
+    [ "$(arch_of "$name")" = "$(dpkg --print-architecture)" ] || sources=$(grep -E " $(codename) main$" <<<"$sources")
     [ -n "$sources" ] || die "no package source of this machine carries $(codename) main (looked in /etc/apt/sources.list*)"
     tool=${OVZ2LXC_TREE_TOOL:-}
     [ -n "$tool" ] || { if command -v mmdebstrap >/dev/null; then tool=mmdebstrap; else tool=debootstrap; fi; }
@@ -121,7 +127,7 @@ make_tree() { # NAME TREE LOG
     mmdebstrap)
         local -a options
         mapfile -t options < <(apt_proxy_options)
-        mmdebstrap --mode=root --variant=apt --include="$packages" "${options[@]}" \
+        mmdebstrap --mode=root --variant=apt --architectures="$(arch_of "$name")" --skip=check/qemu --include="$packages" "${options[@]}" \
             --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
             --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
             "$(codename)" "$tree" - <<<"$sources" >"$log" 2>&1 ;;
@@ -130,9 +136,9 @@ make_tree() { # NAME TREE LOG
         local mirror suffix exclude=''
         mirror=$(sed -n "s#^deb \(\[[^]]*\] \)\?\([^ ]*\) $(codename) .*#\2#p" <<<"$sources" | head -n 1)
         suffix=$(sed -n "s#^deb \[.*signed-by=\([^] ,]*\).* $(codename) main#--keyring=\1#p" <<<"$sources" | head -n 1)
-        [ "$name" != sysvinit ] || exclude=--exclude=systemd-sysv,init,systemd
+        [ "$name" = systemd ] || exclude=--exclude=systemd-sysv,init,systemd
         # shellcheck disable=SC2086
-        debootstrap --variant=minbase $suffix $exclude --include="$packages" "$(codename)" "$tree" "$mirror" >"$log" 2>&1 ;;
+        debootstrap --variant=minbase --arch="$(arch_of "$name")" $suffix $exclude --include="$packages" "$(codename)" "$tree" "$mirror" >"$log" 2>&1 ;;
     esac
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Makes the tree that a text describes. An entry starts with `===`:
 /// `file PATH MODE UID:GID [nonl]` and its lines, `elf PATH MODE UID:GID CLASS MACHINE TEXT`, `link PATH -> TARGET`,
-/// `fifo PATH MODE UID:GID`, `block PATH MODE UID:GID MAJOR MINOR`.
+/// `fifo PATH MODE UID:GID`, `block PATH MODE UID:GID MAJOR MINOR`, `char` likewise.
 pub fn make(root: &Path, text: &str) {
     let mut entries: Vec<(&str, String)> = Vec::new();
     for line in text.split_inclusive('\n') {
@@ -37,9 +37,10 @@ pub fn make(root: &Path, text: &str) {
             "file" => fs::write(&path, content).unwrap(),
             "elf" => fs::write(&path, elf(words[4].parse().unwrap(), words[5].parse().unwrap(), words[6])).unwrap(),
             "fifo" => rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(mode()), 0).unwrap(),
-            "block" => {
+            "block" | "char" => {
+                let kind = if words[0] == "char" { FileType::CharacterDevice } else { FileType::BlockDevice };
                 let dev = rustix::fs::makedev(words[4].parse().unwrap(), words[5].parse().unwrap());
-                rustix::fs::mknodat(CWD, &path, FileType::BlockDevice, Mode::from_raw_mode(mode()), dev).unwrap();
+                rustix::fs::mknodat(CWD, &path, kind, Mode::from_raw_mode(mode()), dev).unwrap();
             }
             other => panic!("unknown entry {other}"),
         }
@@ -103,7 +104,11 @@ fn below(root: &Path, dir: &Path, out: &mut String) {
                 out.push('\n');
             }
         } else {
-            let what = if kind.is_fifo() { "fifo" } else { "block" };
+            let what = match () {
+                () if kind.is_fifo() => "fifo",
+                () if kind.is_char_device() => "char",
+                () => "block",
+            };
             let (major, minor) = (rustix::fs::major(meta.rdev()), rustix::fs::minor(meta.rdev()));
             let number = if kind.is_fifo() { String::new() } else { format!(" {major} {minor}") };
             writeln!(out, "=== {what} {name} {owner}{number}").unwrap();

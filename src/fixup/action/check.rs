@@ -3,7 +3,9 @@
 use super::Action;
 use crate::fixup::module::When;
 use regex::bytes::Regex;
+use std::collections::BTreeMap;
 use std::path::{Component, Path};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// Reads permission bits.
 pub(in crate::fixup) fn bits(octal: &str) -> Option<u32> {
@@ -12,22 +14,60 @@ pub(in crate::fixup) fn bits(octal: &str) -> Option<u32> {
 
 /// Compiles an expression: many lines, `^` and `$` at each.
 pub(in crate::fixup) fn expression(text: &str) -> Result<Regex, String> {
-    regex::bytes::RegexBuilder::new(text).multi_line(true).size_limit(1 << 20).build().map_err(|e| {
+    // A batch applies the same modules again and again, and compiling takes longer than matching. There are as many as
+    // the modules have, all checked when they are loaded.
+    static COMPILED: LazyLock<Mutex<BTreeMap<String, Regex>>> = LazyLock::new(Mutex::default);
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = compiled.get(text) {
+        return Ok(known.clone());
+    }
+    let new = regex::bytes::RegexBuilder::new(text).multi_line(true).size_limit(1 << 20).build().map_err(|e| {
         format!("the regular expression \"{}\" is wrong: {}", text.escape_debug(), one_line(&e.to_string()))
-    })
+    })?;
+    compiled.insert(text.to_owned(), new.clone());
+    Ok(new)
 }
 
 fn one_line(text: &str) -> String {
     text.lines().last().unwrap_or_default().trim().to_owned()
 }
 
-fn inside(path: &str) -> Result<(), String> {
+pub(in crate::fixup) fn inside(path: &str) -> Result<(), String> {
     let plain = !path.is_empty() && Path::new(path).components().all(|c| matches!(c, Component::Normal(_)));
     if plain {
         Ok(())
     } else {
         Err(format!("the path \"{}\" must be relative to the root, without \"..\"", path.escape_debug()))
     }
+}
+
+/// Checks that a replacement names groups that the expression has: the regex crate puts nothing in place of others, and
+/// takes `$1x` for a group of that name.
+fn groups(find: &Regex, with: &str) -> Result<(), String> {
+    let mut rest = with;
+    while let Some((_, after)) = rest.split_once('$') {
+        rest = after;
+        if let Some(literal) = after.strip_prefix('$') {
+            rest = literal;
+            continue;
+        }
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let name = match after.strip_prefix('{') {
+            Some(braced) => braced.split('}').next().unwrap_or_default(),
+            None => &after[..after.find(|c| !word(c)).unwrap_or(after.len())],
+        };
+        let known = match name.parse::<usize>() {
+            Ok(number) => number < find.captures_len(),
+            Err(_) => name.is_empty() || find.capture_names().flatten().any(|n| n == name),
+        };
+        if !known {
+            return Err(format!(
+                "\"{}\" names the group {name}, which the expression does not have",
+                with.escape_debug()
+            ));
+        }
+    }
+    Ok(())
 }
 
 impl Action {
@@ -43,7 +83,7 @@ impl Action {
             Action::Inittab(a) => &a.when,
             Action::Gettys(a) => &a.when,
             Action::Shellvars(a) => &a.when,
-            Action::Interfaces(a) => &a.when,
+            Action::Interfaces(a) | Action::Rcconfig(a) => &a.when,
             Action::Nics(a) => &a.when,
             Action::Fstab(a) => &a.when,
             Action::Hosts(a) | Action::Resolver(a) => &a.when,
@@ -73,7 +113,7 @@ impl Action {
             }
             Action::Substitute(a) => {
                 a.path.iter().try_for_each(|p| inside(p))?;
-                expression(&a.find)?;
+                groups(&expression(&a.find)?, &a.with)?;
                 compiles(&a.left)?;
                 compiles(&a.expect)
             }
@@ -86,7 +126,7 @@ impl Action {
                 inside(&a.path)?;
                 a.unset.values().try_for_each(|e| expression(e).map(|_| ()))
             }
-            Action::Interfaces(a) => expression(&a.remove).map(|_| ()),
+            Action::Interfaces(a) | Action::Rcconfig(a) => expression(&a.remove).map(|_| ()),
             Action::Fstab(a) => compiles(&a.spec),
             Action::Nics(_) | Action::Hosts(_) | Action::Resolver(_) | Action::Securetty(_) | Action::Report(_) => {
                 Ok(())
@@ -106,7 +146,7 @@ impl Action {
                 a.set.iter().flat_map(|e| [&e.id, &e.runlevels, &e.action, &e.process]).map(String::as_str).collect()
             }
             Action::Gettys(a) => a.program.iter().map(|g| g.process.as_str()).collect(),
-            Action::Shellvars(a) => a.set.values().map(String::as_str).collect(),
+            Action::Shellvars(a) => a.set.values().chain(&a.unless).map(String::as_str).collect(),
             Action::Securetty(a) => a.names.iter().chain(&a.each_tty).map(String::as_str).collect(),
             Action::Report(a) => vec![&a.title, &a.detail, &a.remedy],
             _ => Vec::new(),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 mod check;
 
-pub(super) use check::{bits, expression};
+pub(super) use check::{bits, expression, inside};
 
 use super::module::When;
 
@@ -36,6 +36,8 @@ pub enum Action {
     Shellvars(Shellvars),
     /// Removes interfaces from /etc/network/interfaces.
     Interfaces(Interfaces),
+    /// Removes interfaces from SuSE 7's /etc/rc.config.
+    Rcconfig(Interfaces),
     /// Writes the plan's interfaces in the guest's dialect.
     Nics(Nics),
     /// Removes entries of an fstab.
@@ -300,12 +302,15 @@ pub struct Shellvars {
     /// Whether a missing file is made.
     #[serde(default)]
     pub create: bool,
+    /// Templates of values that are fine too: a variable that has one of them is left as it is.
+    #[serde(default)]
+    pub unless: Vec<String>,
     /// Condition.
     #[serde(default)]
     pub when: When,
 }
 
-/// See [`Action::Interfaces`].
+/// See [`Action::Interfaces`] and [`Action::Rcconfig`].
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Interfaces {
@@ -337,6 +342,28 @@ pub enum Dialect {
     Ifupdown,
     /// /etc/systemd/network/*.network.
     Networkd,
+    /// SUSE's /etc/sysconfig/network/ifcfg-* and ifroute-*.
+    Suse,
+    /// Slackware's /etc/rc.d/rc.inet1.conf.
+    Slackware,
+    /// ALT's /etc/net/ifaces/NAME/.
+    Etcnet,
+    /// NetworkManager's keyfiles.
+    Keyfile,
+    /// /etc/netplan/*.yaml.
+    Netplan,
+    /// /etc/conf.d/net of OpenRC.
+    Netifrc,
+    /// /etc/conf.d/net of baselayout 1.
+    Baselayout1,
+    /// /etc/conf.d/netif.*.
+    Funtoo,
+    /// /etc/rc.conf of Arch.
+    Rcconf,
+    /// /etc/network.d/*.
+    Netcfg,
+    /// /etc/netctl/*.
+    Netctl,
 }
 
 /// See [`Action::Fstab`].

@@ -34,6 +34,29 @@ pub fn fix_hosts(text: &[u8], plan: &GuestPlan) -> Vec<u8> {
     lines::join(&list)
 }
 
+/// Corrects the name in the line that vzctl writes on Arch, without a marker: `127.0.0.1  FQDN short localhost…`. The line
+/// is known by a name with its own short form in front of localhost; every other line is the user's.
+pub fn fix_loopback_name(text: &[u8], plan: &GuestPlan) -> Vec<u8> {
+    let mut list = lines::split(text);
+    let end = lines::usual_end(list.iter());
+    let wanted = names(&plan.hostname);
+    for line in &mut list {
+        let Some((address, had)) = entry(line) else { continue };
+        let old = names_in(&had);
+        let local = |n: &String| n == "localhost" || n.starts_with("localhost.");
+        let is_vzctls = address.is_loopback()
+            && address.is_ipv4()
+            && had.first().is_some_and(|n| !local(n) && (old == 2 || !n.contains('.')))
+            && had.get(old).is_some_and(local);
+        if is_vzctls && !had.starts_with(&wanted) {
+            let words: Vec<&str> = wanted.iter().chain(had.iter().skip(old)).map(String::as_str).collect();
+            *line = lines::line(format!("{address} {}", words.join(" ")), end);
+            break;
+        }
+    }
+    lines::join(&list)
+}
+
 /// The fully qualified name and its first part, or the one name there is.
 fn names(hostname: &str) -> Vec<String> {
     match hostname.split_once('.') {
@@ -118,6 +141,24 @@ mod tests {
     fn without_an_address_the_loopback_stands_in() {
         let text = format!("{MARK}\n10.0.0.101 web1");
         assert_eq!(fix(&text, &plan("web1", &[])), format!("{MARK}\n127.0.1.1 web1\n"));
+    }
+
+    #[test]
+    fn the_line_without_a_marker_gets_a_new_name_only() {
+        let run = |text: &str, name: &str| {
+            let once = fix_loopback_name(text.as_bytes(), &plan(name, &["10.0.0.1/24"]));
+            assert_eq!(fix_loopback_name(&once, &plan(name, &["10.0.0.1/24"])), once);
+            String::from_utf8(once).unwrap()
+        };
+        let arch = "# c\n127.0.0.1  web1.example.com web1 localhost.localdomain localhost\n10.9.9.9 db\n";
+        assert_eq!(run(arch, "web1.example.com"), arch);
+        assert_eq!(
+            run(arch, "new.example.com"),
+            "# c\n127.0.0.1 new.example.com new localhost.localdomain localhost\n10.9.9.9 db\n"
+        );
+        for own in ["127.0.0.1 localhost web9\n", "127.0.0.1 a.b.c localhost\n", "127.0.1.1 web1.example.com web1\n"] {
+            assert_eq!(run(own, "new.example.com"), own);
+        }
     }
 
     #[test]

@@ -95,6 +95,33 @@ pub fn merge_routes(old: &[u8], new: &[u8]) -> Vec<u8> {
     lines::join(&list)
 }
 
+/// Returns the lines of /etc/sysconfig/static-routes (Red Hat Linux 7, Owl) for an off-link IPv4 gateway: each is an
+/// interface and what is given to `route add -`.
+pub fn static_routes(nic: &Nic) -> Vec<String> {
+    match nic.gateway4.filter(|_| nic.method == Method::Static && nic.gateway4_off_link()) {
+        Some(g) => vec![format!("{} host {g}", nic.name), format!("{} net default gw {g}", nic.name)],
+        None => Vec::new(),
+    }
+}
+
+/// Puts lines of [`static_routes`] into the file: other default routes of the interface go, everything else stays.
+pub fn merge_static_routes(old: &[u8], wanted: &[String], name: &str) -> Vec<u8> {
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<String>>();
+    let mut list = lines::split(old);
+    list.retain(|l| {
+        let had = words(&l.view());
+        let default = had.first().is_some_and(|d| d == name) && had.iter().any(|w| w == "default" || w == "0.0.0.0");
+        !default || wanted.iter().any(|w| words(w) == had)
+    });
+    let end = lines::usual_end(list.iter());
+    for new in wanted {
+        if !list.iter().any(|l| words(&l.view()) == words(new)) {
+            list.push(lines::line(new.as_str(), end));
+        }
+    }
+    lines::join(&list)
+}
+
 fn merge_numbered(mut vars: ShellVars, new: &[u8]) -> Vec<u8> {
     for line in lines::split(new) {
         let view = line.view();
@@ -289,6 +316,20 @@ mod tests {
         );
         assert_eq!(files[1].0, "route6-eth0");
         assert_eq!(files[1].1, b"2001:db8:1::1 dev eth0\ndefault via 2001:db8:1::1 dev eth0\n");
+    }
+
+    #[test]
+    fn old_scripts_have_one_file_for_the_routes_of_all_interfaces() {
+        let wanted = static_routes(&nic(&["10.0.0.101/32"], Some("192.168.1.1"), None));
+        let old = b"# mine\neth0 net 10.9.0.0 netmask 255.255.0.0 gw 10.0.0.7\neth0 net default gw 10.0.0.1\neth1 net default gw 10.1.0.1";
+        let once = merge_static_routes(old, &wanted, "eth0");
+        assert_eq!(
+            String::from_utf8(once.clone()).unwrap(),
+            "# mine\neth0 net 10.9.0.0 netmask 255.255.0.0 gw 10.0.0.7\neth1 net default gw 10.1.0.1\neth0 host 192.168.1.1\n\
+             eth0 net default gw 192.168.1.1\n"
+        );
+        assert_eq!(merge_static_routes(&once, &wanted, "eth0"), once);
+        assert!(static_routes(&nic(&["10.0.0.101/24"], Some("10.0.0.1"), None)).is_empty());
     }
 
     #[test]

@@ -16,7 +16,7 @@ enum Quoting {
 enum Item {
     /// A comment, an empty line, a command.
     Other(Vec<u8>),
-    /// An assignment whose quote or array is never closed: a shell gives up here.
+    /// An assignment whose quote or array is never closed, or closed in the middle of a word: a shell gives up here.
     Open(Vec<u8>),
     /// An assignment: `lead` is everything up to `=`, `raw` the value as written, `tail` the rest of the line.
     Var { lead: Vec<u8>, key: String, raw: Vec<u8>, tail: Vec<u8> },
@@ -53,6 +53,12 @@ impl ShellVars {
                 continue;
             };
             let stop = logical_end(text, end);
+            // `A=(b)c` is an error for the shell, and an edit could give it a meaning.
+            if text[start..].starts_with(b"(") && text.get(end).is_some_and(|b| !b" \t\r\n;&|".contains(b)) {
+                items.push(Item::Open(text[at..line_end].to_vec()));
+                at = line_end;
+                continue;
+            }
             items.push(Item::Var {
                 lead: text[at..start].to_vec(),
                 key,
@@ -86,9 +92,44 @@ impl ShellVars {
     /// Assigns a value: in the place of the assignment that counts and in its style of quoting, or on a new line. A
     /// value that is already there keeps its bytes.
     pub fn set(&mut self, name: &str, value: &str) {
-        if self.get(name).as_deref() == Some(value) {
+        if self.get(name).as_deref() != Some(value) {
+            self.assign(name, &|style| quote(value, style));
+        }
+    }
+
+    /// Returns the words of a bash array, or `None` when the variable is none; a string counts as its one word.
+    pub fn words(&self, name: &str) -> Option<Vec<String>> {
+        self.items.iter().rev().find_map(|item| match item {
+            Item::Var { key, raw, .. } if key == name => Some(match raw.strip_prefix(b"(") {
+                Some(inside) => array_words(inside.strip_suffix(b")").unwrap_or(inside)),
+                None => vec![unquote(raw)],
+            }),
+            _ => None,
+        })
+    }
+
+    /// Tells whether a variable is a bash array.
+    pub fn is_array(&self, name: &str) -> bool {
+        self.get_raw(name).is_some_and(|raw| raw.first() == Some(&b'('))
+    }
+
+    /// Assigns a bash array, like [`ShellVars::set`]. One that has these words already keeps its bytes.
+    pub fn set_words(&mut self, name: &str, words: &[String]) {
+        if self.is_array(name) && self.words(name).as_deref() == Some(words) {
             return;
         }
+        let quoted: Vec<String> = words.iter().map(|w| quote(w, Quoting::Single)).collect();
+        self.assign(name, &|_| format!("({})", quoted.join(" ")));
+    }
+
+    fn get_raw(&self, name: &str) -> Option<&[u8]> {
+        self.items.iter().rev().find_map(|item| match item {
+            Item::Var { key, raw, .. } if key == name => Some(raw.as_slice()),
+            _ => None,
+        })
+    }
+
+    fn assign(&mut self, name: &str, make: &dyn Fn(Quoting) -> String) {
         let last = self.items.iter().rposition(|item| matches!(item, Item::Var { key, .. } if key == name));
         let open = self.items.iter().position(|item| matches!(item, Item::Open(_)));
         if let Some(last) = last.filter(|l| open.is_none_or(|o| *l < o)) {
@@ -98,7 +139,7 @@ impl ShellVars {
                     Some(b'\'') => Quoting::Single,
                     _ => Quoting::Bare,
                 };
-                *raw = quote(value, style).into_bytes();
+                *raw = make(style).into_bytes();
             }
             return;
         }
@@ -108,7 +149,7 @@ impl ShellVars {
         let item = Item::Var {
             lead: format!("{name}=").into_bytes(),
             key: name.to_owned(),
-            raw: quote(value, Quoting::Bare).into_bytes(),
+            raw: make(Quoting::Bare).into_bytes(),
             tail: end.to_vec(),
         };
         if let Some(open) = self.items.iter().position(|item| matches!(item, Item::Open(_))) {
@@ -245,6 +286,24 @@ fn value_end(text: &[u8]) -> Option<usize> {
     if array { None } else { Some(at) }
 }
 
+/// Splits what stands between the parentheses of an array.
+fn array_words(text: &[u8]) -> Vec<String> {
+    let (mut words, mut at) = (Vec::new(), 0);
+    while at < text.len() {
+        if text[at].is_ascii_whitespace() {
+            at += 1;
+        } else if text[at] == b'#' {
+            at += text[at..].iter().position(|b| *b == b'\n').unwrap_or(text.len() - at);
+        } else {
+            // An array that parsed has no open quote; a stray `;` still has to move on.
+            let len = value_end(&text[at..]).unwrap_or(text.len() - at).max(1);
+            words.push(unquote(&text[at..at + len]));
+            at += len;
+        }
+    }
+    words
+}
+
 fn closing_quote(text: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
@@ -299,110 +358,4 @@ fn quote(value: &str, style: Quoting) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn edit(text: &str, change: impl Fn(&mut ShellVars)) -> String {
-        let mut vars = ShellVars::parse(text.as_bytes());
-        change(&mut vars);
-        let once = vars.render();
-        let mut again = ShellVars::parse(&once);
-        change(&mut again);
-        assert_eq!(again.render(), once, "a second run changes nothing");
-        String::from_utf8(once).unwrap()
-    }
-
-    #[test]
-    fn gatewaydev_goes_and_comments_stay() {
-        let text = "NETWORKING=\"yes\"\n# GATEWAYDEV=\"eth9\"\nHOSTNAME=\"web1\"\nGATEWAYDEV=\"venet0\" # vz\nIPV6_DEFAULTDEV=\"venet0\"";
-        let out = edit(text, |v| {
-            v.unset("GATEWAYDEV");
-            v.unset("IPV6_DEFAULTDEV");
-        });
-        assert_eq!(out, "NETWORKING=\"yes\"\n# GATEWAYDEV=\"eth9\"\nHOSTNAME=\"web1\"\n");
-    }
-
-    #[test]
-    fn set_keeps_place_quotes_tail_and_line_end() {
-        let text = "A=1\r\nexport B=\"old\" # why\r\nC='x'\r\n  D=2";
-        let out = edit(text, |v| {
-            v.set("B", "new $x");
-            v.set("C", "it's");
-            v.set("D", "a b");
-            v.set("E", "e");
-        });
-        assert_eq!(out, "A=1\r\nexport B=\"new \\$x\" # why\r\nC=\"it's\"\r\n  D=\"a b\"\r\nE=e\r\n");
-    }
-
-    #[test]
-    fn the_last_assignment_counts() {
-        let mut vars = ShellVars::parse(b"ARPCHECK=\"no\"\nX=1\nARPCHECK=yes\n");
-        assert_eq!(vars.get("ARPCHECK").as_deref(), Some("yes"));
-        vars.set("ARPCHECK", "no");
-        assert_eq!(vars.get("ARPCHECK").as_deref(), Some("no"));
-        assert!(vars.unset("ARPCHECK"));
-        assert!(!vars.unset("ARPCHECK"));
-        assert_eq!(vars.render(), b"X=1\n");
-        assert_eq!(ShellVars::parse(b"A=1\nB=2\nA=3\n").keys(), ["A", "B"]);
-    }
-
-    #[test]
-    fn values_as_a_shell_reads_them() {
-        for (text, want) in [
-            ("K=a\\ b", "a b"),
-            ("K='a'\"b\"c", "abc"),
-            ("K=\"a\\\"b\\n\"", "a\"b\\n"),
-            ("K=", ""),
-            ("K=a;B=2", "a"),
-            ("K=a # c", "a"),
-            ("K=\"two\nlines\"\nB=1", "two\nlines"),
-            (
-                "K=( \"10.0.0.1/24\" # it's here\n \"10.0.0.2/24\" )\n",
-                "( \"10.0.0.1/24\" # it's here\n \"10.0.0.2/24\" )",
-            ),
-            ("K=a\r\n", "a"),
-        ] {
-            assert_eq!(ShellVars::parse(text.as_bytes()).get("K").as_deref(), Some(want), "{text:?}");
-        }
-        for text in ["K =a", "9K=a", "#K=a", "if K=a", "K", "K=\"open", "K=(open"] {
-            let vars = ShellVars::parse(text.as_bytes());
-            assert_eq!(vars.get("K"), None, "{text:?}");
-            assert_eq!(vars.render(), text.as_bytes());
-        }
-    }
-
-    #[test]
-    fn an_open_quote_hides_only_its_own_line() {
-        let vars = ShellVars::parse(b"A=(\nB='2'\nC=\"3\"\n");
-        assert_eq!((vars.get("A"), vars.get("B").as_deref(), vars.get("C").as_deref()), (None, Some("2"), Some("3")));
-    }
-
-    #[test]
-    fn an_assignment_is_never_swallowed_by_what_stands_before_it() {
-        assert_eq!(edit("X=\"open\nA=1\n", |v| v.set("A", "it's")), "A=\"it's\"\nX=\"open\n");
-        assert_eq!(edit("run \\\n", |v| v.set("A", "1")), "run \\\n\nA=1\n");
-        assert_eq!(edit("# c \\", |v| v.set("A", "1")), "# c \\\nA=1\n");
-    }
-
-    #[test]
-    fn unset_leaves_the_rest_of_the_line() {
-        assert_eq!(
-            edit("A=1; B=2\n", |v| {
-                v.unset("A");
-            }),
-            "B=2\n"
-        );
-        assert_eq!(
-            edit("A=1 run it\n", |v| {
-                v.unset("A");
-            }),
-            "A= run it\n"
-        );
-    }
-
-    #[test]
-    fn many_open_arrays_do_not_take_for_ever() {
-        let text = b"A=(\n".repeat(100_000);
-        assert_eq!(ShellVars::parse(&text).render(), text);
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! What a dry run shows.
 
 use super::findings;
-use crate::fixup::{Change, Done};
+use crate::fixup::{Change, Done, Reverted};
 use crate::model::finding::Finding;
 use crate::model::guest::Guest;
 use crate::pipeline::dry_run::DryRun;
@@ -61,6 +61,17 @@ pub fn changes(guest: &Guest, changes: &[Change], found: &[Finding], diff: bool,
     }
     let verb = if dry { "would be made" } else { "made" };
     text.push_str(&format!("{} changes {verb}\n", changes.len()));
+    text
+}
+
+/// Writes what `fixup revert` did.
+pub fn reverted(done: &Reverted, diff: bool, dry: bool, style: Style) -> String {
+    let mut text = list(&done.changes, diff, style);
+    if !done.findings.is_empty() {
+        text.push_str(&format!("{}\n{}", style.paint.bold("Findings"), findings(&done.findings, style)));
+    }
+    let verb = if dry { "would be put back" } else { "put back" };
+    text.push_str(&format!("{} changes {verb}\n", done.changes.len()));
     text
 }
 

@@ -5,7 +5,7 @@ mod findings;
 mod lists;
 mod migration;
 
-pub use dry_run::{changes, dry_run};
+pub use dry_run::{changes, dry_run, reverted};
 pub use lists::{Conversion, StatusLine, converted, copied, fixup, fixups, inventory, settings, status};
 pub use migration::{batch, finished, migration, rolled_back};
 

@@ -1,5 +1,6 @@
 //! /etc/network/interfaces of ifupdown (interfaces(5)), Debian's, Ubuntu's and BusyBox's.
 
+mod aliases;
 mod put;
 #[cfg(test)]
 mod tests;

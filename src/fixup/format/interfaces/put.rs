@@ -1,23 +1,28 @@
 //! Writing an interface: `auto` and its stanzas, what the user had in them kept.
 
+use super::aliases::is_marked;
 use super::{Block, Interfaces, Logical, Words, without_words};
 use crate::fixup::format::lines;
 use crate::model::network::{Method, Nic};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// What the guest's ifupdown understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
-    /// `address 10.0.0.1/24`, and one stanza for every further address (Debian 10 and later). Otherwise `netmask`, and
-    /// `up ip addr add` for further addresses, which every ifupdown runs.
-    pub cidr: bool,
+pub enum Style {
+    /// `address 10.0.0.1/24`, and one stanza for every further address (Debian 10 and later).
+    Cidr,
+    /// `netmask`, and `up ip addr add` for further addresses, which BusyBox and every ifupdown since 0.7 run.
+    Netmask,
+    /// `netmask`, an alias (`eth0:0`) for every further IPv4 address, and commands of net-tools: ifupdown 0.6 (Debian 6 and
+    /// before) does not depend on the package that `ip` is in.
+    Aliases,
 }
 
 /// The end of the `up` lines that this program wrote: it is how a later run tells them from the user's. They are shell
 /// commands, so this is a comment.
-const MARK: &str = "# ovz2lxc";
+pub(super) const MARK: &str = "# ovz2lxc";
 
 /// A stanza to be written.
 struct Wanted {
@@ -34,7 +39,7 @@ impl Interfaces {
     /// that claim addresses become `manual`, and nothing is written where there were none.
     pub fn put(&mut self, nic: &Nic, dns: &[IpAddr], domains: &[String], style: Style) {
         if nic.method == Method::None && self.stanzas(&nic.name, None).is_empty() {
-            return;
+            return self.put_aliases(&nic.name, &[]);
         }
         let aliased = self.aliased(nic);
         let wanted = wanted(nic, &aliased, dns, domains, style);
@@ -43,10 +48,13 @@ impl Interfaces {
             self.put_family(nic, family, &list, !dns.is_empty(), !domains.is_empty());
         }
         self.ensure_auto(&nic.name);
+        let further: Vec<Ipv4Net> = nic.v4().filter(|n| !aliased.contains(&n.addr().into())).skip(1).collect();
+        let wanted = style == Style::Aliases && nic.method == Method::Static;
+        self.put_aliases(&nic.name, if wanted { &further } else { &[] });
     }
 
     /// Indices of the `iface` stanzas of an interface, of one family or of all.
-    fn stanzas(&self, name: &str, family: Option<&str>) -> Vec<usize> {
+    pub(super) fn stanzas(&self, name: &str, family: Option<&str>) -> Vec<usize> {
         let fits = |w: &Vec<String>| {
             w.first().is_some_and(|n| n == name) && family.is_none_or(|f| w.get(1).is_some_and(|g| g == f))
         };
@@ -57,7 +65,7 @@ impl Interfaces {
     /// family has to be the interface's own.
     fn aliased(&self, nic: &Nic) -> Vec<IpAddr> {
         let alias = format!("{}:", nic.name);
-        let own = |b: &&Block| b.iface().is_some_and(|w| w[0].starts_with(&alias));
+        let own = |b: &&Block| b.iface().is_some_and(|w| w[0].starts_with(&alias)) && !is_marked(b);
         let all = self.blocks.iter().filter(own).filter_map(|b| {
             let address = value(b, "address")?;
             address.split('/').next()?.parse::<IpAddr>().ok()
@@ -142,7 +150,7 @@ impl Interfaces {
 
     /// Ends the last line of the file, and the line that it continues into when it ends with a backslash: what is
     /// written behind it must not become a part of it.
-    fn finish_last_line(&mut self, end: &'static [u8]) {
+    pub(super) fn finish_last_line(&mut self, end: &'static [u8]) {
         let last = match self.blocks.last_mut() {
             Some(Block::Other(l) | Block::List(l)) => l,
             Some(Block::Stanza { header, body }) => body.last_mut().unwrap_or(header),
@@ -231,8 +239,7 @@ fn static_stanzas(nic: &Nic, family: &'static str, aliased: &[IpAddr], style: St
     let Some(first) = own.first() else { return Vec::new() };
     let mut options = address_options(first, style);
     let name = &nic.name;
-    let ip = if v4 { "ip" } else { "ip -6" };
-    let mut up = |what: String| options.push(("up".into(), format!("{ip} {what} {MARK}")));
+    let mut up = |what: String| options.push(("up".into(), format!("{what} {MARK}")));
     let (gateway, off_link): (Option<IpAddr>, bool) = if v4 {
         (nic.gateway4.map(Into::into), nic.gateway4_off_link())
     } else {
@@ -240,12 +247,12 @@ fn static_stanzas(nic: &Nic, family: &'static str, aliased: &[IpAddr], style: St
     };
     match gateway {
         Some(g) if off_link => {
-            up(format!("route add {g} dev {name}"));
-            up(format!("route add default via {g} dev {name}"));
+            up(host_route(g, name, style));
+            up(default_route(g, name, style));
         }
         // Old ifupdown's `gateway` names no device, without which a link-local gateway is nowhere.
-        Some(IpAddr::V6(g)) if g.is_unicast_link_local() && !style.cidr => {
-            up(format!("route add default via {g} dev {name}"));
+        Some(IpAddr::V6(g)) if g.is_unicast_link_local() && style != Style::Cidr => {
+            up(default_route(g.into(), name, style));
         }
         Some(g) => options.push(("gateway".into(), g.to_string())),
         None => {}
@@ -255,20 +262,46 @@ fn static_stanzas(nic: &Nic, family: &'static str, aliased: &[IpAddr], style: St
     }
     let mut list = Vec::new();
     for address in &own[1..] {
-        if style.cidr {
-            list.push(Wanted { family, method: "static", options: address_options(address, style) });
-        } else {
-            options.push(("up".into(), format!("{ip} addr add {address} dev {name} {MARK}")));
+        let (ip, net_tools) = (if v4 { "ip" } else { "ip -6" }, style == Style::Aliases);
+        match style {
+            Style::Cidr => list.push(Wanted { family, method: "static", options: address_options(address, style) }),
+            // See put_aliases.
+            Style::Aliases if v4 => {}
             // ifconfig down leaves it, and the next ifup would fail: File exists.
-            options.push(("down".into(), format!("{ip} addr del {address} dev {name} {MARK}")));
+            _ => options.extend(["up", "down"].map(|when| {
+                let verb = if when == "up" { "add" } else { "del" };
+                let command = match net_tools {
+                    true => format!("ifconfig {name} {verb} {address}"),
+                    false => format!("{ip} addr {verb} {address} dev {name}"),
+                };
+                (when.to_owned(), format!("{command} {MARK}"))
+            })),
         }
     }
     list.insert(0, Wanted { family, method: "static", options });
     list
 }
 
+fn host_route(gateway: IpAddr, name: &str, style: Style) -> String {
+    match (style, gateway) {
+        (Style::Aliases, IpAddr::V4(g)) => format!("route add -host {g} dev {name}"),
+        (Style::Aliases, IpAddr::V6(g)) => format!("route -A inet6 add {g}/128 dev {name}"),
+        (_, IpAddr::V4(g)) => format!("ip route add {g} dev {name}"),
+        (_, IpAddr::V6(g)) => format!("ip -6 route add {g} dev {name}"),
+    }
+}
+
+fn default_route(gateway: IpAddr, name: &str, style: Style) -> String {
+    match (style, gateway) {
+        (Style::Aliases, IpAddr::V4(g)) => format!("route add default gw {g} dev {name}"),
+        (Style::Aliases, IpAddr::V6(g)) => format!("route -A inet6 add default gw {g} dev {name}"),
+        (_, IpAddr::V4(g)) => format!("ip route add default via {g} dev {name}"),
+        (_, IpAddr::V6(g)) => format!("ip -6 route add default via {g} dev {name}"),
+    }
+}
+
 fn address_options(address: &IpNet, style: Style) -> Vec<(String, String)> {
-    if style.cidr {
+    if style == Style::Cidr {
         return vec![("address".into(), address.to_string())];
     }
     let netmask = match address {
@@ -342,7 +375,7 @@ fn options(block: &Block) -> Vec<(String, String)> {
     }
 }
 
-fn value(block: &Block, key: &str) -> Option<String> {
+pub(super) fn value(block: &Block, key: &str) -> Option<String> {
     options(block).into_iter().find(|(k, _)| k == key).map(|(_, v)| v)
 }
 
@@ -360,7 +393,7 @@ fn claims(list: impl Iterator<Item = (String, String)>) -> Vec<(String, String)>
     out
 }
 
-fn with_prefix(address: &str, netmask: Option<&str>) -> String {
+pub(super) fn with_prefix(address: &str, netmask: Option<&str>) -> String {
     let Some(mask) = netmask.filter(|_| !address.contains('/')) else { return address.to_owned() };
     let prefix = match mask.parse::<IpAddr>() {
         Ok(mask) => ipnet::ip_mask_to_prefix(mask).ok(),

@@ -13,9 +13,13 @@ fn remove_venet(text: &str) -> String {
 }
 
 fn put(text: &str, nic: &Nic, cidr: bool) -> String {
+    put_in(text, nic, if cidr { Style::Cidr } else { Style::Netmask })
+}
+
+fn put_in(text: &str, nic: &Nic, style: Style) -> String {
     let run = |text: &[u8]| {
         let mut file = Interfaces::parse(text);
-        file.put(nic, &[], &[], Style { cidr });
+        file.put(nic, &[], &[], style);
         file.render()
     };
     let once = run(text.as_bytes());
@@ -168,7 +172,35 @@ fn dhcp_manual_and_hands_off() {
 fn name_servers_are_written_only_when_given() {
     let mut file = Interfaces::parse(b"");
     let dns = ["10.0.0.53".parse().unwrap(), "10.0.0.54".parse().unwrap()];
-    file.put(&nic(&["10.0.0.101/24"], None, None), &dns, &["example.com".into()], Style { cidr: true });
+    file.put(&nic(&["10.0.0.101/24"], None, None), &dns, &["example.com".into()], Style::Cidr);
     let text = String::from_utf8(file.render()).unwrap();
     assert!(text.ends_with("    dns-nameservers 10.0.0.53 10.0.0.54\n    dns-search example.com\n"), "{text}");
+}
+
+#[test]
+fn ifupdown_of_old_gets_aliases_and_net_tools() {
+    let mut n = nic(
+        &["10.0.0.101/24", "10.0.0.102/32", "10.0.0.103/24", "2001:db8::1/64", "2001:db8::2/64"],
+        Some("192.168.1.1"),
+        Some("fe80::1"),
+    );
+    let old = "auto eth0 eth0:0\niface eth0 inet static\n    address 1.2.3.4\n    netmask 255.0.0.0\n\
+               iface eth0:0 inet static\n    address 10.9.9.9\n    netmask 255.255.255.0\n\nauto tun0";
+    let out = put_in(old, &n, Style::Aliases);
+    assert_eq!(
+        out,
+        "auto eth0 eth0:0\niface eth0 inet static\n    address 10.0.0.101\n    netmask 255.255.255.0\n\
+         \x20   up route add -host 192.168.1.1 dev eth0 # ovz2lxc\n    up route add default gw 192.168.1.1 dev eth0 # ovz2lxc\n\
+         iface eth0 inet6 static\n    address 2001:db8::1\n    netmask 64\n\
+         \x20   up route -A inet6 add default gw fe80::1 dev eth0 # ovz2lxc\n\
+         \x20   up ifconfig eth0 add 2001:db8::2/64 # ovz2lxc\n    down ifconfig eth0 del 2001:db8::2/64 # ovz2lxc\n\
+         auto eth0:1\niface eth0:1 inet static\n    # ovz2lxc\n    address 10.0.0.102\n    netmask 255.255.255.255\n\
+         auto eth0:2\niface eth0:2 inet static\n    # ovz2lxc\n    address 10.0.0.103\n    netmask 255.255.255.0\n\
+         iface eth0:0 inet static\n    address 10.9.9.9\n    netmask 255.255.255.0\n\nauto tun0"
+    );
+    n.addresses.truncate(1);
+    let fewer = put_in(&out, &n, Style::Aliases);
+    assert!(!fewer.contains("10.0.0.102") && !fewer.contains("eth0:1") && fewer.contains("10.9.9.9"), "{fewer}");
+    n.method = Method::None;
+    assert!(!put_in(&out, &n, Style::Aliases).contains("10.0.0."), "LXC sets them");
 }

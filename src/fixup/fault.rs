@@ -1,0 +1,134 @@
+//! Where in a module's file a mistake is: the line that a person has to look at.
+
+use super::module::Module;
+use crate::error::Error;
+use std::ops::Range;
+
+/// Makes the error for a mistake in a file of modules: file, line, reason.
+pub(super) fn wrong(origin: &str, line: usize, why: &str) -> Error {
+    Error::usage(format!("fixup module {origin}, line {line}: {why}"))
+}
+
+/// Returns the line, from 1, on which a byte of a text is.
+pub(super) fn line_at(text: &str, offset: usize) -> usize {
+    text.get(..offset).unwrap_or(text).matches('\n').count() + 1
+}
+
+fn key_of(line: &str) -> Option<&str> {
+    let (key, _) = line.trim_start().split_once('=')?;
+    Some(key.trim().trim_matches('"'))
+}
+
+/// Returns the line of a key that stands outside of every table, and 1 when there is none.
+pub(super) fn line_of_key(text: &str, key: &str) -> usize {
+    let top = text.lines().take_while(|l| !l.trim_start().starts_with('['));
+    top.enumerate().find(|(_, l)| key_of(l) == Some(key)).map_or(1, |(n, _)| n + 1)
+}
+
+/// Returns the lines, counted from 1, of each `[[action]]`: up to the next table, its own `[action.when]` included.
+pub(super) fn action_lines(text: &str) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    let mut open = false;
+    let mut last = 1;
+    for (number, line) in text.lines().enumerate().map(|(n, l)| (n + 1, l)) {
+        let bare: String = line.split_whitespace().collect();
+        let below = bare.starts_with("[action.") || bare.starts_with("[[action.");
+        if open && (bare.starts_with("[[action]]") || (is_table(line) && !below)) {
+            if let Some(block) = found.last_mut() {
+                block.end = number;
+            }
+            open = false;
+        }
+        if bare.starts_with("[[action]]") {
+            found.push(number..number + 1);
+            open = true;
+        }
+        last = number + 1;
+    }
+    if let Some(block) = found.last_mut().filter(|_| open) {
+        block.end = last;
+    }
+    found
+}
+
+/// Tells whether a line opens a table; a line of an array that stands alone, like `["a"],`, does not.
+fn is_table(line: &str) -> bool {
+    let bare = line.split('#').next().unwrap_or_default().trim();
+    bare.starts_with('[') && bare.ends_with(']') && !bare.contains(['"', '\'', ','])
+}
+
+/// Strings on one line of TOML, as far as the line can be read alone: a key with its value, or a part of an array.
+fn strings(line: &str) -> Vec<String> {
+    let value = line.split_once('=').map_or(line, |(_, v)| v).trim().trim_end_matches(',');
+    let part = line.split('#').next().unwrap_or_default().trim().trim_start_matches('[').trim_end_matches([']', ',']);
+    let tables = [format!("x = {value}"), format!("x = [{value}\n]"), format!("x = [{part}]")];
+    let mut found = Vec::new();
+    for text in tables {
+        if let Ok(table) = text.parse::<toml::Table>() {
+            table.values().for_each(|v| below(v, &mut found));
+        }
+    }
+    found
+}
+
+fn below(value: &toml::Value, found: &mut Vec<String>) {
+    match value {
+        toml::Value::String(text) => found.push(text.clone()),
+        toml::Value::Array(values) => values.iter().for_each(|v| below(v, found)),
+        toml::Value::Table(table) => table.iter().for_each(|(k, v)| {
+            found.push(k.clone());
+            below(v, found);
+        }),
+        _ => {}
+    }
+}
+
+/// Returns the line within a range on which what a message complains of stands: the first word in quotes or backticks is
+/// looked for, as key and as value. The first line of the range when it is nowhere.
+pub(super) fn line_of_complaint(text: &str, within: &Range<usize>, message: &str) -> usize {
+    let quoted = ['`', '"'].into_iter().find_map(|quote| {
+        let (_, rest) = message.split_once(quote)?;
+        let end = if quote == '"' { rest.rfind('"') } else { rest.find('`') };
+        Some(&rest[..end?])
+    });
+    let Some(quoted) = quoted else { return within.start };
+    // What follows the first quoted text may be quoted too.
+    let candidates =
+        [quoted, quoted.split("\" ").next().unwrap_or(quoted), quoted.split("\",").next().unwrap_or(quoted)];
+    let matches = |line: &str| {
+        key_of(line).is_some_and(|k| candidates.contains(&k))
+            || strings(line).iter().any(|s| {
+                let escaped = s.escape_debug().to_string();
+                candidates.contains(&escaped.as_str())
+            })
+    };
+    lines_of(text, within).find(|(_, l)| matches(l)).map_or(within.start, |(n, _)| n)
+}
+
+/// Returns the line within a range on which a line of a template stands; the first of the range when it is nowhere.
+pub(super) fn line_of_template(text: &str, within: &Range<usize>, template: &str, number: usize) -> usize {
+    let wanted = template.lines().nth(number.saturating_sub(1)).unwrap_or_default();
+    let escaped = wanted.escape_debug().to_string();
+    let holds = |l: &str| !wanted.is_empty() && (l.contains(wanted) || l.contains(&escaped));
+    lines_of(text, within).find(|(_, l)| holds(l)).map_or(within.start, |(n, _)| n)
+}
+
+fn lines_of<'t>(text: &'t str, within: &Range<usize>) -> impl Iterator<Item = (usize, &'t str)> {
+    let lines = text.lines().enumerate().map(|(n, l)| (n + 1, l));
+    lines.skip(within.start.saturating_sub(1)).take(within.len())
+}
+
+/// Returns the lines of a module's action, by its number from 0.
+pub(super) fn lines_of_action(module: &Module, index: usize) -> Range<usize> {
+    action_lines(&module.text).get(index).cloned().unwrap_or(1..1)
+}
+
+/// Returns where a module names another in `after` or `before`.
+pub(super) fn line_of_name(module: &Module, key: &str, name: &str) -> usize {
+    let start = line_of_key(&module.text, key);
+    line_of_complaint(&module.text, &(start..start + 20), &format!("\"{}\"", name.escape_debug()))
+}
+
+#[cfg(test)]
+#[path = "fault_tests.rs"]
+mod tests;

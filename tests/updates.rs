@@ -1,0 +1,106 @@
+//! After an update of a package: whatever stock file comes back, applying the fixups again repairs it, changes nothing
+//! else, and has nothing left to do the next time.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "helpers of tests, which clippy takes for the program's own code; shared by several test crates"
+)]
+
+#[path = "support/mod.rs"]
+mod support;
+#[path = "support/tree.rs"]
+mod tree;
+
+use ovz2lxc::fixup::{ApplyOptions, Catalogue, Report, apply};
+use ovz2lxc::guest;
+use ovz2lxc::model::network::GuestPlan;
+use ovz2lxc::rootfs::Rootfs;
+use ovz2lxc::rootfs::preimage::{PreImage, State};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+
+static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::load(None).unwrap());
+
+fn run(root: &Path, plan: &GuestPlan) -> Report {
+    let rootfs = Rootfs::open(root).unwrap();
+    let guest = guest::detect(&rootfs).unwrap();
+    apply(&CATALOGUE, &rootfs, &guest, plan, &ApplyOptions::default()).unwrap()
+}
+
+#[test]
+fn whatever_comes_back_is_repaired() {
+    if !support::is_root() {
+        return support::skip("updates", "making the golden trees needs root");
+    }
+    let mut put_back = 0;
+    for folder in fs::read_dir(support::repository().join("tests/golden")).unwrap() {
+        let folder = folder.unwrap().path();
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+        let plan: GuestPlan = toml::from_str(&read("plan.toml")).unwrap();
+        let memory = Path::new("/dev/shm");
+        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        tree::make(dir.path(), &read("tree.txt"));
+        let report = run(dir.path(), &plan);
+        let fixed = tree::dump(dir.path());
+        for image in report.preimages.iter().filter(|i| !matches!(i.state, State::Absent | State::Directory { .. })) {
+            let path = image.path.path().unwrap();
+            // With the directories above it that were removed; they are put back first.
+            let above =
+                |d: &&PreImage| matches!(d.state, State::Directory { .. }) && path.starts_with(d.path.path().unwrap());
+            let mut images = vec![image.clone()];
+            images.extend(report.preimages.iter().filter(above).cloned());
+            Rootfs::open(dir.path()).unwrap().revert(&images).unwrap();
+            let repaired = run(dir.path(), &plan);
+            assert!(!repaired.changes.is_empty(), "{name}: {} came back unnoticed", path.display());
+            let now = tree::dump(dir.path());
+            let diff = similar::TextDiff::from_lines(&fixed, &now);
+            assert!(now == fixed, "{name}, {} came back:\n{}", path.display(), diff.unified_diff());
+            assert_eq!(run(dir.path(), &plan).changes, [], "{name}, {}: a second run", path.display());
+            put_back += 1;
+        }
+    }
+    assert!(put_back > 60, "only {put_back} files came back");
+}
+
+/// The stock files that are edited because their init knows no override; docs/fixups.md lists them. What is not listed
+/// there and belongs to a package has to be a file of its own.
+#[test]
+fn only_the_stock_files_that_the_manual_lists_are_edited() {
+    if !support::is_root() {
+        return support::skip("updates", "making the golden trees needs root");
+    }
+    let manual = fs::read_to_string(support::repository().join("docs/fixups.md")).unwrap();
+    let listed = manual.split("## After an update of a package").nth(1).unwrap().split("\n## ").next().unwrap();
+    // Programs, boot scripts, units and jobs come with packages. The other files below /etc are configuration, which
+    // packages do not overwrite.
+    let stock = ["/sbin/", "/usr/", "/lib/", "/etc/init/", "/etc/rc.d/rc.", "/etc/init.d/", "/etc/event.d/"];
+    let mut unlisted = BTreeSet::new();
+    for folder in fs::read_dir(support::repository().join("tests/golden")).unwrap() {
+        let folder = folder.unwrap().path();
+        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+        let mut plan: GuestPlan = toml::from_str(&read("plan.toml")).unwrap();
+        for privileged in [true, false] {
+            plan.privileged = privileged;
+            let dir = tempfile::tempdir().unwrap();
+            tree::make(dir.path(), &read("tree.txt"));
+            for image in run(dir.path(), &plan).preimages {
+                let path = format!("/{}", image.path.path().unwrap().display());
+                let edited = matches!(image.state, State::File { .. })
+                    && fs::symlink_metadata(dir.path().join(&path[1..])).is_ok();
+                // insserv makes its lists itself, from the scripts that are there.
+                if edited && stock.iter().any(|s| path.starts_with(s)) && !path.contains("/.depend.") {
+                    let file = path.rsplit('/').next().unwrap();
+                    if !listed.contains(&path) && !listed.contains(&format!("`{file}`")) {
+                        unlisted.insert(format!("{path} of {}", folder.file_name().unwrap().display()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(unlisted.is_empty(), "edited, and docs/fixups.md does not say why: {unlisted:#?}");
+}
