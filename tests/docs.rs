@@ -502,6 +502,8 @@ fn the_examples_of_the_fixups_have_the_keys_of_the_real_documents() {
     std::fs::create_dir_all(dir.path().join("tree/etc/network")).unwrap();
     std::fs::write(path("tree/etc/debian_version"), "12.5\n").unwrap();
     std::fs::write(path("tree/etc/os-release"), "ID=debian\nVERSION_ID=\"12\"\n").unwrap();
+    std::fs::create_dir_all(dir.path().join("tree/lib/systemd")).unwrap();
+    std::fs::write(path("tree/lib/systemd/systemd"), "").unwrap();
     std::fs::write(path("tree/etc/network/interfaces"), "auto venet0\niface venet0 inet manual\n").unwrap();
     std::fs::write(path("plan.toml"), "hostname = \"web1.example.com\"\nttys = 4\nprivileged = true\n").unwrap();
     let (tree, plan) = (path("tree"), path("plan.toml"));

@@ -174,6 +174,145 @@ fn a_linked_directory_leads_nowhere_else() {
 }
 
 #[test]
+fn many_names_of_one_large_file_are_a_finding() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("etc/network/interfaces.d");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(dir.path().join("etc/debian_version"), "7.11\n").unwrap();
+    fs::write(dir.path().join("etc/network/interfaces"), "auto lo\niface lo inet loopback\n").unwrap();
+    let text = format!("iface venet0 inet manual\n{}", format!("# {}\n", "x".repeat(60_000)).repeat(17));
+    fs::write(folder.join("0"), &text).unwrap();
+    for n in 1..200 {
+        fs::hard_link(folder.join("0"), folder.join(n.to_string())).unwrap();
+    }
+    let plan: GuestPlan = toml::from_str("hostname = \"a\"\n").unwrap();
+    let report = run(dir.path(), &plan, true);
+    let kept: usize = report.changes.iter().map(|c| text.len() + c.diff.len()).sum();
+    assert!(kept <= 64 * 1024 * 1024, "{kept} bytes in {} changes", report.changes.len());
+    let told = |f: &&ovz2lxc::model::finding::Finding| f.detail.contains("more than 67108864 bytes");
+    let told: Vec<_> = report.findings.iter().filter(told).map(|f| (&f.title, &f.subject)).collect();
+    assert!(!told.is_empty() && told.len() < 20, "one for an action, not one for a file: {told:?}");
+
+    fs::remove_dir_all(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
+    for n in 0..4097 {
+        fs::write(folder.join(n.to_string()), "").unwrap();
+    }
+    let report = run(dir.path(), &plan, true);
+    assert!(report.findings.iter().any(|f| f.detail.contains("4097 paths match etc/network/interfaces.d/*")));
+}
+
+#[test]
+fn a_template_without_an_end_is_a_finding() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, own) = (dir.path().join("root"), dir.path().join("own"));
+    fs::create_dir_all(root.join("etc")).unwrap();
+    fs::create_dir_all(own.join("init-templates/own")).unwrap();
+    let loops = "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}x";
+    fs::write(own.join("init-templates/own/loop"), format!("{loops}{}", "{% endfor %}".repeat(3))).unwrap();
+    let wide = "{% for a in range(2000) %}{{ 'x' * 1000 }}{% endfor %}";
+    let write = |path: &str, what: &str| format!("[[action]]\ndo = \"write\"\npath = \"{path}\"\n{what}\n");
+    let module = [
+        "id = \"own\"\ntitle = \"t\"\nwhy = \"w\"\n".to_owned(),
+        write("etc/loop", "template = \"own/loop\""),
+        write("etc/wide", &format!("content = \"{wide}\"")),
+        write("etc/fine", "content = \"fine\""),
+    ];
+    fs::write(own.join("70-own.toml"), module.concat()).unwrap();
+    let catalogue = Catalogue::load(Some(&own)).unwrap();
+    let rootfs = Rootfs::open(&root).unwrap();
+    let guest = guest::detect(&rootfs).unwrap();
+    let plan: GuestPlan = toml::from_str("hostname = \"a\"\n").unwrap();
+    let report = apply(&catalogue, &rootfs, &guest, &plan, &ApplyOptions { dry_run: false, skip: &[] }).unwrap();
+    let said = |path: &str| report.findings.iter().find(|f| f.subject == path).unwrap().detail.clone();
+    assert!(said("/etc/loop").contains("template own/loop of the fixup own"), "{}", said("/etc/loop"));
+    assert!(said("/etc/loop").contains("fuel"), "{}", said("/etc/loop"));
+    assert!(said("/etc/wide").contains("more than 1048576 bytes"), "{}", said("/etc/wide"));
+    assert!(!root.join("etc/loop").exists() && !root.join("etc/wide").exists() && root.join("etc/fine").exists());
+}
+
+/// Makes a tree of regular files and applies the fixups to it, with so many consoles.
+fn dressed(files: &[(&str, &str)], ttys: u32) -> (tempfile::TempDir, Report) {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    let text = format!("hostname = \"a\"\nttys = {ttys}\nprivileged = false\n");
+    let report = run(dir.path(), &toml::from_str(&text).unwrap(), false);
+    (dir, report)
+}
+
+#[test]
+fn an_init_that_is_unknown_or_without_inittab_is_reported() {
+    let told = |report: &Report| {
+        report.findings.iter().filter(|f| f.id == "fixup-init-unknown").map(|f| f.title.clone()).collect::<Vec<_>>()
+    };
+    let unknown = dressed(&[("etc/debian_version", "4.0\n")], 1).1;
+    assert_eq!(told(&unknown), ["no known init was found in the container"]);
+    let bare = dressed(&[("etc/slackware-version", "Slackware 13.37.0\n")], 1).1;
+    assert_eq!(told(&bare), ["the container's init has no /etc/inittab"]);
+    let stock =
+        dressed(&[("etc/slackware-version", "Slackware 13.37.0\n"), ("etc/inittab", "id:3:initdefault:\n")], 1).1;
+    assert_eq!(told(&stock), [""; 0]);
+}
+
+#[test]
+fn fedora_9_gets_its_consoles_in_event_d() {
+    let job = |n: u32| format!("start on stopped rc2\nstart on stopped rc3\nrespawn\nexec /sbin/mingetty tty{n}\n");
+    let (dir, _) = dressed(
+        &[
+            ("etc/redhat-release", "Fedora release 9 (Sulphur)\n"),
+            ("etc/event.d/tty1", &job(1)),
+            ("etc/event.d/tty3", &job(3)),
+            ("sbin/initctl", ""),
+            ("sbin/mingetty", ""),
+        ],
+        2,
+    );
+    let read = |name: &str| fs::read_to_string(dir.path().join("etc/event.d").join(name)).unwrap();
+    assert!(read("console").ends_with("\nexec /sbin/mingetty --nohangup console\n"), "{}", read("console"));
+    assert_eq!(read("tty1"), job(1).replace("mingetty", "mingetty --nohangup"));
+    assert!(read("tty2").ends_with("\nexec /sbin/mingetty --nohangup tty2\n"), "{}", read("tty2"));
+    assert!(read("tty3").starts_with("# start on stopped rc2\n# start on stopped rc3\n"), "{}", read("tty3"));
+}
+
+#[test]
+fn gettys_of_systemd_above_the_consoles_are_not_enabled() {
+    let dir = tempfile::tempdir().unwrap();
+    let wants = dir.path().join("etc/systemd/system/getty.target.wants");
+    let unit = dir.path().join("lib/systemd/system");
+    fs::create_dir_all(&wants).unwrap();
+    fs::create_dir_all(&unit).unwrap();
+    fs::write(dir.path().join("lib/systemd/systemd"), "").unwrap();
+    fs::write(unit.join("getty@.service"), "").unwrap();
+    let link = |n: u32, to: &str| std::os::unix::fs::symlink(to, wants.join(format!("getty@tty{n}.service"))).unwrap();
+    link(2, "/lib/systemd/system/getty@.service");
+    link(3, "/lib/systemd/system/getty@.service");
+    link(4, "/etc/systemd/system/own.service");
+    link(9, "/usr/lib/systemd/system/getty@.service");
+    run(dir.path(), &toml::from_str("hostname = \"a\"\nttys = 2\nprivileged = true\n").unwrap(), false);
+    let mut names: Vec<_> = fs::read_dir(&wants).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.retain(|n| n.to_string_lossy().starts_with("getty@"));
+    names.sort();
+    assert_eq!(names, ["getty@tty1.service", "getty@tty2.service", "getty@tty4.service"]);
+}
+
+#[test]
+fn a_power_line_that_is_somebodys_own_stays_and_is_reported() {
+    let own = "pf::powerwait:/usr/local/sbin/ups-says down\npn::powerfailnow:/etc/init.d/powerfail now\n";
+    let slackware = ("etc/slackware-version", "Slackware 13.37.0\n");
+    let (dir, report) = dressed(&[slackware, ("etc/inittab", own)], 1);
+    let text = fs::read_to_string(dir.path().join("etc/inittab")).unwrap();
+    let power: Vec<&str> = text.lines().filter(|l| l.contains(":power")).collect();
+    assert_eq!(power, ["pf::powerwait:/usr/local/sbin/ups-says down", "pf2::powerwait:/sbin/shutdown -h now"]);
+    let told = report.findings.iter().filter(|f| f.id == "fixup-unexpected" && f.detail.contains("ups-says")).count();
+    assert_eq!(told, 1, "{:?}", report.findings);
+    let plan = toml::from_str("hostname = \"a\"\nttys = 1\nprivileged = false\n").unwrap();
+    assert_eq!(run(dir.path(), &plan, false).changes, []);
+}
+
+#[test]
 fn a_plan_that_would_write_somewhere_else_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     for plan in [

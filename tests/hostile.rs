@@ -21,7 +21,7 @@ mod traps;
 mod tree;
 
 use corpus::{CORPUS, Case, Target};
-use ovz2lxc::fixup::{ApplyOptions, Catalogue, Report, apply};
+use ovz2lxc::fixup::{ApplyOptions, Catalogue, Module, Report, apply};
 use ovz2lxc::guest;
 use ovz2lxc::model::finding::Finding;
 use ovz2lxc::model::network::GuestPlan;
@@ -191,8 +191,10 @@ fn every_path_of_every_module_is_a_target() {
         }
     }
     // What an action in native code touches is known by running it: some golden tree must make it work.
+    // A module that only reports touches nothing beyond the paths of its conditions, which are declared.
+    let acts = |m: &&Module| m.text.lines().any(|l| l.starts_with("do = ") && l != "do = \"report\"");
     let idle: Vec<&String> =
-        CATALOGUE.modules().iter().map(|m| &m.id).filter(|id| !CORPUS.active.contains(*id)).collect();
+        CATALOGUE.modules().iter().filter(acts).map(|m| &m.id).filter(|id| !CORPUS.active.contains(*id)).collect();
     assert!(idle.is_empty(), "no golden tree makes these modules do anything: {idle:?}");
     for (path, case) in &CORPUS.touched {
         for part in path.ancestors().filter(|p| p.components().next().is_some()) {

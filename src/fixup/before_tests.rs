@@ -28,6 +28,8 @@ impl Bench {
             fs::set_permissions(root.join(path), fs::Permissions::from_mode(mode)).unwrap();
         }
         symlink("/proc/vz/x", root.join("aquota.user")).unwrap();
+        let fifo = root.join(".vzfifo");
+        rustix::fs::mknodat(rustix::fs::CWD, fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         let rootfs = Rootfs::open(&root).unwrap();
         Bench { dir, rootfs }
     }
@@ -63,20 +65,21 @@ impl Bench {
         }
     }
 
-    /// Every entry with what a person would compare: kind, mode, content or target, time of the last write of files.
+    /// Every entry with what a person would compare: kind, mode, content or target, time of the last write but of directories.
     fn picture(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for entry in walkdir::WalkDir::new(self.dir.path().join("root")).sort_by_file_name() {
             let entry = entry.unwrap();
             let meta = fs::symlink_metadata(entry.path()).unwrap();
             let what = if meta.is_file() {
-                format!("{:?} {}.{}", fs::read(entry.path()).unwrap(), meta.mtime(), meta.mtime_nsec())
+                format!("{:?}", fs::read(entry.path()).unwrap())
             } else if meta.is_symlink() {
                 fs::read_link(entry.path()).unwrap().display().to_string()
             } else {
                 String::new()
             };
-            lines.push(format!("{} {:o} {what}", entry.path().display(), meta.mode()));
+            let time = if meta.is_dir() { (0, 0) } else { (meta.mtime(), meta.mtime_nsec()) };
+            lines.push(format!("{} {:o} {what} {time:?}", entry.path().display(), meta.mode()));
         }
         lines
     }

@@ -1,5 +1,6 @@
 //! What templates know: the plan and the guest, both tamed before they reach a file.
 
+use super::FILE_LIMIT;
 use crate::error::{Error, Result};
 use crate::model::guest::Guest;
 use crate::model::network::{GuestPlan, Nic};
@@ -8,10 +9,15 @@ use minijinja::value::{Serde, Value};
 use minijinja::{Environment, UndefinedBehavior, context};
 use std::collections::BTreeMap;
 
-/// Makes the template engine: strict about names, and keeping the newline at the end of a file.
+/// What rendering one template may cost: about one for an instruction and one for 64 bytes of data.
+const FUEL: u64 = 200_000;
+
+/// Makes the template engine: strict about names, keeping the newline at the end of a file, and bounded, as a module may
+/// be somebody's own.
 pub(super) fn environment() -> Environment<'static> {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
+    engine.set_fuel(Some(FUEL));
     engine.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
     if let Ok(syntax) = syntax {
@@ -48,7 +54,14 @@ impl<'a> Context<'a> {
 
     pub(super) fn render(&self, template: &str, local: &Local<'_>) -> Result<String> {
         let values = values(self.plan, self.guest, local);
-        self.engine.render_str(template, values).map_err(|e| Error::new(format!("rendering a template: {e}")))
+        let text =
+            self.engine.render_str(template, values).map_err(|e| Error::new(format!("rendering a template: {e}")));
+        match text {
+            Ok(text) if text.len() as u64 > FILE_LIMIT => {
+                Err(Error::new(format!("rendering a template: it makes more than {FILE_LIMIT} bytes")))
+            }
+            other => other,
+        }
     }
 }
 

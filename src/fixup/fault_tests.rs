@@ -30,6 +30,8 @@ fn every_mistake_names_file_line_and_reason() {
         (format!("{HEAD}[when]\nnetwork = [\"token-ring\"] # here\n{remove}"), "token-ring"),
         (format!("{HEAD}[when]\nversion = \">= new\" # here\n{remove}"), "range of versions"),
         (format!("{HEAD}[when]\nexists = [\"etc/a\", \"/etc/b\"] # here\n{remove}"), "/etc/b"),
+        (format!("{HEAD}[when]\ndistro = [\n  \"debian\",\n  \"Debian\", # here\n]\n{remove}"), "Debian"),
+        (format!("{HEAD}{remove}when = {{ distro = [\"red hat\"] }} # here\n"), "red hat"),
         (format!("{HEAD}{remove}[action.when]\nfamily = [\"solaris\"] # here\n"), "solaris"),
         (format!("{HEAD}{remove}when = {{ systemd = \"old\" }} # here\n"), "range of versions"),
         (format!("{HEAD}{remove}when = {{ missing = [\"a/../b\"] }} # here\n"), "a/../b"),
@@ -71,6 +73,28 @@ fn every_mistake_names_file_line_and_reason() {
         assert!(said.starts_with(&format!("fixup module 70-own.toml, line {line}: ")), "{said}\n{text}");
         assert!(said.contains(why), "{said}\n{text}");
     }
+}
+
+#[test]
+fn a_path_that_a_tree_leads_upwards_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (own, root) = (dir.path().join("own"), dir.path().join("root"));
+    std::fs::create_dir_all(root.join("etc")).unwrap();
+    std::fs::create_dir(&own).unwrap();
+    std::fs::write(root.join("etc/os-release"), "ID=debian\nVERSION_ID=..\n").unwrap();
+    let text = "[[action]]\ndo = \"write\"\npath = \"etc/{{ guest.version }}/a\"\ncontent = \"a\"\n\
+        [[action]]\ndo = \"symlink\"\npath = \"etc/{{ guest.version }}/b\"\ntarget = \"c\"\n";
+    std::fs::write(own.join("70-own.toml"), format!("{HEAD}{text}")).unwrap();
+    let rootfs = crate::rootfs::Rootfs::open(&root).unwrap();
+    let guest = crate::guest::detect(&rootfs).unwrap();
+    let plan = toml::from_str("hostname = \"a\"\n").unwrap();
+    let catalogue = Catalogue::load(Some(&own)).unwrap();
+    let report = crate::fixup::apply(&catalogue, &rootfs, &guest, &plan, &crate::fixup::ApplyOptions::default());
+    let said: Vec<String> = report.unwrap().findings.into_iter().map(|f| f.detail).collect();
+    for path in ["etc/../a", "etc/../b"] {
+        assert!(said.iter().any(|s| s.contains(path)), "{said:?}");
+    }
+    assert!(!root.join("a").exists() && !root.join("b").is_symlink());
 }
 
 #[test]

@@ -34,20 +34,37 @@ fn served(entry: &Entry, busybox: bool) -> Option<Terminal> {
     if !matches!(entry.action.as_str(), "respawn" | "askfirst" | "ondemand") {
         return None;
     }
-    if let Some(which) = terminal(&entry.id).filter(|_| busybox) {
-        return Some(which);
-    }
     let mut words = entry.process.split_whitespace();
-    let program = words.next()?.rsplit('/').next()?;
-    if !program.contains("getty") {
-        return None;
-    }
-    words.find_map(terminal)
+    let program = words.find(|w| (!w.starts_with('-') || w.starts_with("-/")) && !WRAPPERS.contains(&base(w)))?;
+    let which = match terminal(&entry.id).filter(|_| busybox) {
+        Some(which) => which,
+        None if !base(program).contains("getty") && base(program) != "login" => return None,
+        // A login that is no getty gets its terminal from redirections.
+        None => words.find_map(|w| terminal(w.trim_start_matches(['0', '1', '2', '<', '>', '&'])))?,
+    };
+    (which != Terminal::Line || stock(program)).then_some(which)
 }
 
-/// Returns a line's process with another terminal in it.
+/// Programs that run another in their place.
+const WRAPPERS: [&str; 3] = ["setsid", "exec", "nohup"];
+
+fn base(program: &str) -> &str {
+    program.rsplit('/').next().unwrap_or(program)
+}
+
+/// Tells whether a program is one that distributions put on serial lines. Another may serve a modem or a device that the
+/// container was given.
+fn stock(program: &str) -> bool {
+    let place = ["", "/sbin/", "/usr/sbin/", "/bin/", "/usr/bin/", "-/bin/"];
+    let name = base(program);
+    ["getty", "agetty", "mingetty", "login", "sh", "ash", "bash"].contains(&name)
+        && program.strip_suffix(name).is_some_and(|dir| place.contains(&dir))
+}
+
+/// Returns a line's process with another terminal in it. One that names none serves the one that BusyBox's init opens by
+/// the id, whichever it is.
 fn for_terminal(process: &str, name: &str) -> String {
-    let word = process.split_whitespace().find(|w| terminal(w).is_some()).unwrap_or_default();
+    let Some(word) = process.split_whitespace().find(|w| terminal(w).is_some()) else { return process.to_owned() };
     let bare = if word.starts_with("/dev/") { format!("/dev/{name}") } else { name.to_owned() };
     process.split(word).collect::<Vec<_>>().join(&bare)
 }
@@ -72,7 +89,7 @@ pub(super) fn arrange(
     // BusyBox takes the id for a device: `2` would be /dev/2.
     let vz = |e: &Entry| {
         let which = served(e);
-        digits(&e.id) && (which == Some(Terminal::Console) || (busybox && which.is_some()))
+        digits(&e.id) && (busybox || is_getty(e)) && (which == Some(Terminal::Console) || (busybox && which.is_some()))
     };
     tab.remove_where(vz);
     let mut seen = BTreeSet::new();
@@ -149,6 +166,32 @@ mod tests {
              3:2345:respawn:/sbin/getty 38400 tty3\nco:2345:respawn:/sbin/getty 38400 console\n"
         );
         assert_eq!(run("id:3:initdefault:\n", 1, None).1, ["tty1", "console"]);
+    }
+
+    #[test]
+    fn a_model_that_names_its_terminal_in_the_id_alone() {
+        assert_eq!(
+            run("tty1::respawn:/sbin/getty -n -l /bin/sh 0 -\n", 2, None).0,
+            "tty1::respawn:/sbin/getty -n -l /bin/sh 0 -\ntty2::respawn:/sbin/getty -n -l /bin/sh 0 -\n\
+             console::respawn:/sbin/getty -n -l /bin/sh 0 -\n"
+        );
+    }
+
+    #[test]
+    fn wrapped_gettys_and_logins_count_and_own_programs_on_devices_stay() {
+        let text = "1:2345:respawn:/bin/login -f root tty1 </dev/tty1 >/dev/tty1 2>&1\n\
+            3:2345:respawn:setsid /sbin/getty 38400 tty3\n4:2345:respawn:/bin/login -f root </dev/tty4 >/dev/tty4\n\
+            S0:23:respawn:/usr/local/sbin/getty ttyS0\nS1:23:respawn:/sbin/mgetty ttyS1\n\
+            S2:23:respawn:/usr/bin/setsid /sbin/getty -L ttyS2 9600\n";
+        assert_eq!(
+            run(text, 1, Some("/sbin/getty 38400")).0,
+            "1:2345:respawn:/bin/login -f root tty1 </dev/tty1 >/dev/tty1 2>&1\n\
+             S0:23:respawn:/usr/local/sbin/getty ttyS0\nS1:23:respawn:/sbin/mgetty ttyS1\n\
+             co:2345:respawn:/sbin/getty 38400 console\n"
+        );
+        let busybox = "ttyS0::askfirst:-/bin/sh\nttyS1::respawn:/usr/local/bin/modem\n\
+            console::respawn:/sbin/getty 38400 console\ntty1::respawn:/sbin/getty 38400 tty1\n";
+        assert_eq!(run(busybox, 1, None).0, busybox.replace("ttyS0::askfirst:-/bin/sh\n", ""));
     }
 
     #[test]

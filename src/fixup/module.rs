@@ -71,6 +71,20 @@ pub struct When {
 }
 
 impl When {
+    /// Checks what the types do not: patterns stay inside, and a distribution has a name that a tree's can be. Any id of
+    /// an os-release counts, so there is no list of them.
+    pub(super) fn check(&self) -> std::result::Result<(), String> {
+        self.exists.iter().chain(&self.missing).try_for_each(|p| inside(p))?;
+        let possible = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
+        match self.distro.iter().find(|d| d.is_empty() || d.len() > 64 || !d.chars().all(possible)) {
+            Some(distro) => Err(format!(
+                "no tree has the distribution \"{}\": ids are lower case letters, digits, dots, dashes and underscores",
+                distro.escape_debug()
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// Tells whether guest and plan fit; the tree is asked elsewhere.
     pub fn fits(&self, guest: &Guest, plan: &GuestPlan) -> bool {
         let any = |empty: bool, found: bool| empty || found;
@@ -189,10 +203,8 @@ impl Module {
         if module.actions.is_empty() {
             return Err(mistake(line_of_key(text, "id"), "it has no [[action]]"));
         }
-        for pattern in module.when.exists.iter().chain(&module.when.missing) {
-            inside(pattern)
-                .map_err(|why| mistake(line_of_complaint(text, &(1..text.lines().count() + 1), &why), &why))?;
-        }
+        let all = 1..text.lines().count() + 1;
+        module.when.check().map_err(|why| mistake(line_of_complaint(text, &all, &why), &why))?;
         let blocks = action_lines(text);
         for (index, action) in module.actions.iter().enumerate() {
             let block = blocks.get(index).cloned().unwrap_or(1..1);

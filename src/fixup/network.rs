@@ -3,39 +3,24 @@
 mod arch;
 mod etcnet;
 mod gentoo;
+mod ifupdown;
 mod keyfile;
 mod netplan;
+mod networkd;
 mod slackware;
 mod suse;
 
 use super::action::Dialect;
 use super::format::gentoo::Form;
+use super::format::ifcfg;
 use super::format::shellvars::ShellVars;
-use super::format::{ifcfg, interfaces, networkd};
 use super::run::Run;
 use crate::error::Result;
-use crate::model::guest::Guest;
 use crate::model::network::{Method, Nic};
 use crate::rootfs::{LastLink, Look};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const SCRIPTS: &str = "etc/sysconfig/network-scripts";
-
-/// ifupdown understands `address A/N` since 0.8, which Debian 10 and Ubuntu 18.04 have for certain. 0.6, of Debian 6 and
-/// Ubuntu 11.10, works with net-tools and knows further addresses as aliases only.
-fn style(guest: &Guest) -> interfaces::Style {
-    let (new, old) = match guest.distro.as_str() {
-        "debian" | "raspbian" => (10, 6),
-        "ubuntu" => (18, 11),
-        "devuan" => (3, 0),
-        _ => return interfaces::Style::Netmask,
-    };
-    match guest.major() {
-        Some(major) if major >= new => interfaces::Style::Cidr,
-        Some(major) if major <= old => interfaces::Style::Aliases,
-        _ => interfaces::Style::Netmask,
-    }
-}
 
 /// Each file of an interface or alias is checked for itself.
 fn without_check(text: &[u8]) -> Vec<u8> {
@@ -54,11 +39,7 @@ impl Run<'_> {
             let (path, done) = match dialect {
                 Dialect::Ifcfg => (format!("{SCRIPTS}/ifcfg-{}", nic.name), self.ifcfg(nic)),
                 Dialect::Ifupdown => ("etc/network/interfaces".to_owned(), self.ifupdown(nic)),
-                Dialect::Networkd => {
-                    let path = format!("etc/systemd/network/05-ovz2lxc-{}.network", nic.name);
-                    let done = self.whole(&path, networkd::network_unit(nic, dns, domains));
-                    (path, done)
-                }
+                Dialect::Networkd => ("etc/systemd/network".to_owned(), self.networkd(nic, dns, domains)),
                 Dialect::Suse => (format!("etc/sysconfig/network/ifcfg-{}", nic.name), self.suse(nic)),
                 Dialect::Slackware => ("etc/rc.d/rc.inet1.conf".to_owned(), self.slackware(nic)),
                 Dialect::Etcnet => (format!("etc/net/ifaces/{}", nic.name), self.etcnet(nic, dns, domains)),
@@ -101,17 +82,7 @@ impl Run<'_> {
         let unchecked = nic.method == Method::Static && major <= 6 && !self.view.is_file("sbin/arping")?;
         let finish = |text: Vec<u8>| if unchecked { without_check(&text) } else { text };
         self.view.write(&seen, finish(ifcfg::ifcfg(nic, &[], &[], old, major)), 0o644)?;
-        let aliases = ifcfg::alias_files(nic, major);
-        let wanted: Vec<PathBuf> = aliases.iter().map(|(name, _)| Path::new(SCRIPTS).join(name)).collect();
-        for (name, text) in aliases {
-            self.whole(&format!("{SCRIPTS}/{name}"), finish(text))?;
-        }
-        // An alias of the interface that the plan does not know would bring an old address up again.
-        for stale in self.view.glob(&format!("{SCRIPTS}/ifcfg-{}:*", nic.name))? {
-            if !wanted.contains(&stale) {
-                self.view.remove(&stale)?;
-            }
-        }
+        self.ifcfg_aliases(nic, major, finish)?;
         if self.knows_only_static_routes()? {
             return self.static_routes(nic);
         }
@@ -121,6 +92,30 @@ impl Run<'_> {
             self.view.write(&seen, text, 0o644)?;
         }
         Ok(())
+    }
+
+    /// Aliases that a person made stay.
+    fn ifcfg_aliases(&mut self, nic: &Nic, major: u32, finish: impl Fn(Vec<u8>) -> Vec<u8>) -> Result<()> {
+        let (mut stale, mut users) = (Vec::new(), Vec::new());
+        for path in self.view.glob(&format!("{SCRIPTS}/ifcfg-{}:*", nic.name))? {
+            let gone = match self.view.read(&path, LastLink::Follow) {
+                Ok(seen) => ifcfg::alias_is_stale(nic, seen.bytes()),
+                Err(error) => {
+                    self.complain(&path.to_string_lossy(), &error);
+                    false
+                }
+            };
+            match gone {
+                true => stale.push(path),
+                false => users.extend(path.file_name().map(|n| n.to_string_lossy().into_owned())),
+            }
+        }
+        let wanted = ifcfg::alias_files(nic, major, &users);
+        stale.retain(|path| !wanted.iter().any(|(name, _)| path.ends_with(name)));
+        for (name, text) in wanted {
+            self.whole(&format!("{SCRIPTS}/{name}"), finish(text))?;
+        }
+        stale.iter().try_for_each(|path| self.view.remove(path))
     }
 
     /// The scripts of Red Hat Linux 7 and Owl read one file for the routes of all interfaces and no route-NAME.
@@ -142,33 +137,5 @@ impl Run<'_> {
             self.unexpected(&seen.path, detail);
         }
         self.view.write(&seen, text, 0o644)
-    }
-
-    fn ifupdown(&mut self, nic: &Nic) -> Result<()> {
-        let style = style(self.context.guest);
-        // The file that has the interface already, the main file otherwise.
-        let mut files = vec![PathBuf::from("etc/network/interfaces")];
-        files.extend(self.view.glob("etc/network/interfaces.d/*")?);
-        let mut chosen = files[0].clone();
-        for path in files {
-            let Ok(seen) = self.view.read(&path, LastLink::Follow) else { continue };
-            if interfaces::Interfaces::parse(seen.bytes()).names().contains(&nic.name) {
-                chosen = path;
-                break;
-            }
-        }
-        let seen = self.view.read(&chosen, LastLink::Follow)?;
-        let mut text = interfaces::Interfaces::parse(seen.bytes());
-        if seen.content.is_none() {
-            text = interfaces::Interfaces::parse(b"auto lo\niface lo inet loopback\n\n");
-        }
-        // resolv.conf holds the name servers; where resolvconf owns it, these lines are what it reads.
-        let resolvconf = self.view.is_file("sbin/resolvconf")? || self.view.is_file("usr/sbin/resolvconf")?;
-        let first = self.context.plan.nics.first().is_some_and(|n| n.name == nic.name);
-        let plan = self.context.plan;
-        let (dns, domains): (&[_], &[_]) =
-            if resolvconf && first { (&plan.nameservers, &plan.searchdomains) } else { (&[], &[]) };
-        text.put(nic, dns, domains, style);
-        self.view.write(&seen, text.render(), 0o644)
     }
 }

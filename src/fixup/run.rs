@@ -1,6 +1,6 @@
 //! Runs the modules over a view of the tree, then writes what the view holds.
 
-use super::action::{Action, Each, Mode, Only, Remove, Say, Substitute, Symlink, Write, bits, expression};
+use super::action::{Action, Each, Mode, Only, Remove, Say, Substitute, Symlink, Write, bits, expression, inside};
 use super::before::Before;
 use super::catalogue::Catalogue;
 use super::commit::commit;
@@ -8,12 +8,13 @@ use super::context::{Context, Local};
 use super::module::When;
 use super::view::View;
 use super::{ApplyOptions, Report};
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 use crate::model::finding::Finding;
 use crate::model::guest::Guest;
 use crate::model::network::GuestPlan;
 use crate::rootfs::look::shown;
 use crate::rootfs::{EntryKind, LastLink, Look, Rootfs};
+use regex::bytes::Captures;
 use std::path::Path;
 
 /// Applies a catalogue to a tree.
@@ -116,6 +117,7 @@ impl Run<'_> {
     }
 
     fn act(&mut self, action: &Action) {
+        self.view.refused.set(false);
         let (path, result) = match action {
             Action::Remove(a) => return self.for_each_path(&a.path, |run, path| run.remove(a, path)),
             Action::Substitute(a) => return self.for_each_path(&a.path, |run, path| run.substitute(a, path)),
@@ -140,7 +142,8 @@ impl Run<'_> {
         }
     }
 
-    /// Runs something for every path that the patterns match; one path's trouble does not keep the others.
+    /// Runs something for every path that the patterns match; one path's trouble does not keep the others,
+    /// a budget that is spent does.
     fn for_each_path(&mut self, patterns: &[String], mut one: impl FnMut(&mut Self, &Path) -> Result<()>) {
         for pattern in patterns {
             let paths = match self.view.glob(pattern) {
@@ -153,6 +156,9 @@ impl Run<'_> {
             for path in paths {
                 if let Err(error) = one(self, &path) {
                     self.complain(&path.to_string_lossy(), &error);
+                }
+                if self.view.refused.get() {
+                    return;
                 }
             }
         }
@@ -202,8 +208,15 @@ impl Run<'_> {
         self.view.remove(&place)
     }
 
+    /// Renders a path. What a tree says of itself may be in it, so it is checked once more.
+    fn path(&self, template: &str, local: &Local<'_>) -> Result<String> {
+        let path = self.context.render(template, local)?;
+        inside(&path).map_err(Error::new)?;
+        Ok(path)
+    }
+
     fn write(&mut self, action: &Write, local: &Local<'_>) -> Result<()> {
-        let path = self.context.render(&action.path, local)?;
+        let path = self.path(&action.path, local)?;
         let seen = self.view.read(Path::new(&path), action.last)?;
         let there = seen.content.is_some();
         if (action.only == Only::Missing && there) || (action.only == Only::Existing && !there) {
@@ -216,7 +229,9 @@ impl Run<'_> {
         }
         let template = action.template.as_ref().and_then(|name| self.context.templates.get(name));
         let text = template.or(action.content.as_ref()).map(String::as_str).unwrap_or_default();
-        let text = self.context.render(text, local)?;
+        let name = action.template.as_deref().unwrap_or("in the module itself");
+        let of = || format!("making {} of the template {name} of the fixup {}", path.escape_debug(), self.view.fixup);
+        let text = self.context.render(text, local).doing(of)?;
         self.view.write(&seen, text.into_bytes(), bits(&action.mode).unwrap_or(0o644))
     }
 
@@ -227,13 +242,22 @@ impl Run<'_> {
         }
         let compile = |text: &str| expression(text).map_err(Error::new);
         let find = compile(&action.find)?;
-        let new = find.replace_all(seen.bytes(), action.with.as_bytes()).into_owned();
-        let found = find.is_match(seen.bytes());
+        let replaced = |text: &[u8]| find.replace_all(text, action.with.as_bytes()).into_owned();
+        let (new, found) = match &action.within {
+            None => (replaced(seen.bytes()), find.is_match(seen.bytes())),
+            Some(within) => {
+                let within = compile(within)?;
+                let new = within.replace_all(seen.bytes(), |part: &Captures<'_>| replaced(&part[0])).into_owned();
+                (new, within.find_iter(seen.bytes()).any(|part| find.is_match(part.as_bytes())))
+            }
+        };
         if let Some(left) = &action.left
             && compile(left)?.is_match(&new)
         {
             let detail = format!("{} still has what the fixup changes, in a form that it does not know", shown(path));
+            // A half of a change is worse than none.
             self.unexpected(&seen.path, detail);
+            return Ok(());
         }
         if let Some(expect) = &action.expect
             && !found
@@ -250,7 +274,7 @@ impl Run<'_> {
     }
 
     fn symlink(&mut self, action: &Symlink, local: &Local<'_>) -> Result<()> {
-        let path = self.context.render(&action.path, local)?;
+        let path = self.path(&action.path, local)?;
         let target = self.context.render(&action.target, local)?;
         let entry = self.view.entry(Path::new(&path))?;
         let there = entry.is_some();

@@ -5,7 +5,7 @@ use super::context::Local;
 use super::format;
 use super::gettys::arrange;
 use super::run::Run;
-use super::view::Seen;
+use super::view::{Seen, View};
 use crate::error::{Error, Result};
 use crate::model::finding::Finding;
 use crate::model::guest::{Family, Init, NetworkDialect};
@@ -14,6 +14,10 @@ use crate::rootfs::look::shown;
 use crate::rootfs::{LastLink, Look};
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// Where the distributions keep the host name (fixups/35-hostname.toml).
+const OLD_NAMES: [&str; 5] =
+    ["etc/hostname", "etc/HOSTNAME", "etc/sysconfig/network", "etc/conf.d/hostname", "etc/rc.conf"];
 
 impl Run<'_> {
     /// Reads a file that may be missing.
@@ -25,19 +29,38 @@ impl Run<'_> {
     pub(super) fn inittab(&mut self, action: &Inittab) -> Result<()> {
         let Some(seen) = self.existing("etc/inittab")? else { return Ok(()) };
         let mut tab = format::inittab::Inittab::parse(seen.bytes());
+        let mut rules = Vec::new();
+        for rule in &action.remove {
+            let process = rule.process.as_deref().map(expression).transpose().map_err(Error::new)?;
+            rules.push((rule, process));
+        }
+        let fits = |rule: &InittabMatch, e: &format::inittab::Entry| {
+            rule.id.as_ref().is_none_or(|i| *i == e.id) && (rule.action.is_empty() || rule.action.contains(&e.action))
+        };
+        let runs = |process: &Option<regex::bytes::Regex>, e: &format::inittab::Entry| {
+            process.as_ref().is_none_or(|p| p.is_match(e.process.as_bytes()))
+        };
+        // A line for an event that a rule names, which runs what no rule knows, is somebody's own.
+        let named = |e: &format::inittab::Entry| rules.iter().any(|(r, _)| !r.action.is_empty() && fits(r, e));
+        let goes = |e: &format::inittab::Entry| rules.iter().any(|(r, p)| fits(r, e) && runs(p, e));
+        let own: Vec<_> = tab.entries().filter(|e| named(e) && !goes(e)).collect();
+        let mut placed = Vec::new();
         for entry in &action.set {
             let render = |text: &str| self.context.render(text, &Local::default());
-            tab.set(&render(&entry.id)?, &render(&entry.runlevels)?, &render(&entry.action)?, &render(&entry.process)?);
+            let (id, process) = (render(&entry.id)?, render(&entry.process)?);
+            let id = if own.iter().any(|e| e.id == id) {
+                let free = |id: &String| tab.entries().all(|e| e.id != *id || e.process == process);
+                (2..10).map(|n| format!("{id}{n}")).find(free).unwrap_or(id)
+            } else {
+                id
+            };
+            tab.set(&id, &render(&entry.runlevels)?, &render(&entry.action)?, &process);
+            placed.push(id);
         }
-        for InittabMatch { id, action: actions, process } in &action.remove {
-            let process = process.as_deref().map(expression).transpose().map_err(Error::new)?;
-            let kept = |e: &format::inittab::Entry| action.set.iter().any(|s| s.id == e.id);
-            tab.remove_where(|e| {
-                !kept(e)
-                    && id.as_ref().is_none_or(|i| *i == e.id)
-                    && (actions.is_empty() || actions.contains(&e.action))
-                    && process.as_ref().is_none_or(|p| p.is_match(e.process.as_bytes()))
-            });
+        tab.remove_where(|e| !placed.contains(&e.id) && goes(e));
+        for e in own {
+            let detail = format!("a line of its own for the same event stays beside the fixup's: {}", e.process);
+            self.unexpected(&seen.path, detail.escape_debug().to_string());
         }
         self.view.write(&seen, tab.render(), 0o644)
     }
@@ -106,6 +129,9 @@ impl Run<'_> {
             if let Err(error) = outcome {
                 self.complain(&path.to_string_lossy(), &error);
             }
+            if self.view.refused.get() {
+                break;
+            }
         }
         Ok(())
     }
@@ -132,7 +158,11 @@ impl Run<'_> {
 
     pub(super) fn hosts(&mut self) -> Result<()> {
         let Some(seen) = self.existing("etc/hosts")? else { return Ok(()) };
-        let mut text = format::hosts::fix_hosts(seen.bytes(), self.context.plan);
+        // The names as they were: the module for the host name may have written the new one by now.
+        let before = View::new(self.view.base);
+        let old = OLD_NAMES.iter().filter_map(|path| before.read(Path::new(path), LastLink::Follow).ok());
+        let old: Vec<String> = old.filter_map(|seen| format::hosts::host_name(seen.bytes())).collect();
+        let mut text = format::hosts::fix_hosts(seen.bytes(), self.context.plan, &old);
         if self.context.guest.family == Family::Arch {
             text = format::hosts::fix_loopback_name(&text, self.context.plan);
         }

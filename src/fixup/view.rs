@@ -4,12 +4,19 @@ use super::{Change, Done, FILE_LIMIT};
 use crate::error::{Error, Result};
 use crate::rootfs::look::shown;
 use crate::rootfs::{Entry, EntryKind, FileContent, LastLink, Look, Rootfs};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The largest file that is removed: it is kept as pre-image, so that it can be put back.
 pub(super) const KEEP_LIMIT: u64 = 32 * 1024 * 1024;
+
+/// What one run reads and keeps: whatever a tree holds, its changes, diffs and pre-images fit in memory.
+const BUDGET: u64 = 64 * 1024 * 1024;
+
+/// The most paths that one pattern may match, and the most changes of one run.
+const MANY: usize = 4096;
 
 /// A diff longer than this many lines is cut.
 const DIFF_LINES: usize = 400;
@@ -46,6 +53,10 @@ pub(super) struct View<'a> {
     pub(super) changes: Vec<Change>,
     /// The module that is running.
     pub(super) fixup: String,
+    /// The part of the budget that is used.
+    spent: Cell<u64>,
+    /// Whether the budget refused something to the action that is running.
+    pub(super) refused: Cell<bool>,
 }
 
 impl Look for View<'_> {
@@ -99,12 +110,44 @@ impl Look for View<'_> {
 
 impl<'a> View<'a> {
     pub(super) fn new(base: &'a Rootfs) -> View<'a> {
-        View { base, nodes: BTreeMap::new(), changes: Vec::new(), fixup: String::new() }
+        View {
+            base,
+            nodes: BTreeMap::new(),
+            changes: Vec::new(),
+            fixup: String::new(),
+            spent: Cell::new(0),
+            refused: Cell::new(false),
+        }
     }
 
     /// Tells whether a pattern matches anything.
     pub(super) fn any(&self, pattern: &str) -> Result<bool> {
-        Ok(!self.glob(pattern)?.is_empty())
+        Ok(!Look::glob(self, pattern)?.is_empty())
+    }
+
+    /// Returns the paths that a pattern matches; an error when they are too many for a module to look at.
+    pub(super) fn glob(&self, pattern: &str) -> Result<Vec<PathBuf>> {
+        let found = Look::glob(self, pattern)?;
+        if found.len() > MANY {
+            return Err(self.refuse(format!("{} paths match {pattern}, more than {MANY}", found.len())));
+        }
+        Ok(found)
+    }
+
+    /// Takes bytes from the budget of the run. What does not fit is not taken, so that smaller files still may.
+    fn spend(&self, path: &Path, bytes: u64) -> Result<()> {
+        let spent = self.spent.get().saturating_add(bytes);
+        if spent > BUDGET {
+            let why = format!("with {} the fixups would read and keep more than {BUDGET} bytes", shown(path));
+            return Err(self.refuse(why));
+        }
+        self.spent.set(spent);
+        Ok(())
+    }
+
+    fn refuse(&self, why: String) -> Error {
+        self.refused.set(true);
+        Error::new(why).hint("look for what fills the directory in the container, then apply the fixups again")
     }
 
     /// Tells whether a path, links followed, leads to a regular file.
@@ -133,6 +176,7 @@ impl<'a> View<'a> {
                 _ => self.base.read(&path, FILE_LIMIT)?,
             },
         };
+        self.spend(&path, content.as_ref().map_or(0, |c| c.bytes.len() as u64))?;
         Ok(Seen { dangling: self.dangling(original)?, path, content })
     }
 
@@ -156,7 +200,8 @@ impl<'a> View<'a> {
             Some(old) => FileContent { bytes, ..old.clone() },
             None => FileContent { bytes, mode, uid: 0, gid: 0 },
         };
-        self.note(&seen.path, Done::Write, text);
+        self.spend(&seen.path, file.bytes.len() as u64)?;
+        self.note(&seen.path, Done::Write, text)?;
         self.nodes.insert(seen.path.clone(), Node::File(file));
         Ok(())
     }
@@ -188,7 +233,9 @@ impl<'a> View<'a> {
             }
             kind => format!("removed {}\n", kind.name()),
         };
-        self.note(&path, Done::Remove, text);
+        // What has no diff is kept for putting it back without having been read here.
+        self.spend(&path, if entry.size > FILE_LIMIT { entry.size } else { 0 })?;
+        self.note(&path, Done::Remove, text)?;
         self.nodes.insert(path, Node::Absent);
         Ok(())
     }
@@ -200,7 +247,8 @@ impl<'a> View<'a> {
         if self.link(&path)?.is_some_and(|now| now == target) {
             return Ok(());
         }
-        if let Some(entry) = self.entry(&path)?
+        let entry = self.entry(&path)?;
+        if let Some(entry) = &entry
             && (entry.kind == EntryKind::Directory || entry.size > KEEP_LIMIT)
         {
             return Err(Error::new(format!(
@@ -212,7 +260,8 @@ impl<'a> View<'a> {
         }
         self.may_change(&path)?;
         self.make_parents(&path)?;
-        self.note(&path, Done::Symlink, format!("-> {}\n", shown_target(target)));
+        self.spend(&path, entry.map_or(0, |e| e.size))?;
+        self.note(&path, Done::Symlink, format!("-> {}\n", shown_target(target)))?;
         self.nodes.insert(path, Node::Link(target.to_owned()));
         Ok(())
     }
@@ -225,7 +274,7 @@ impl<'a> View<'a> {
             return Ok(());
         }
         self.may_change(&seen.path)?;
-        self.note(&seen.path, Done::Mode, format!("{:04o} -> {mode:04o}\n", file.mode));
+        self.note(&seen.path, Done::Mode, format!("{:04o} -> {mode:04o}\n", file.mode))?;
         file.mode = mode;
         self.nodes.insert(seen.path, Node::File(file));
         Ok(())
@@ -244,7 +293,7 @@ impl<'a> View<'a> {
         }
         self.may_change(&path)?;
         self.make_parents(&path)?;
-        self.note(&path, Done::Mkdir, format!("mode {mode:04o}\n"));
+        self.note(&path, Done::Mkdir, format!("mode {mode:04o}\n"))?;
         self.nodes.insert(path, Node::Directory(mode));
         Ok(())
     }
@@ -282,8 +331,13 @@ impl<'a> View<'a> {
         Ok(())
     }
 
-    fn note(&mut self, path: &Path, action: Done, diff: String) {
+    fn note(&mut self, path: &Path, action: Done, diff: String) -> Result<()> {
+        if self.changes.len() >= MANY {
+            return Err(self.refuse(format!("{} would be more than {MANY} changes", shown(path))));
+        }
+        self.spend(path, diff.len() as u64)?;
         self.changes.push(Change { fixup: self.fixup.clone(), path: shown(path), action, diff });
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use super::plan::{Access, Plan};
 use crate::error::{Error, Result};
 use crate::model::container::{SourceContainer, Status};
 use crate::model::facts::{Facts, needed_size};
+use crate::model::names;
 use crate::model::network::GuestPlan;
 use crate::model::resource::ResourcePlan;
 use crate::model::settings::Settings;
@@ -29,11 +30,7 @@ const AGENT_MARGIN: u64 = 30;
 pub fn target_name(container: &SourceContainer, settings: &Settings) -> String {
     let label = container.ve.hostname.as_deref().and_then(|h| h.split('.').next());
     let wanted = settings.name.as_deref().or(container.ve.name.as_deref()).or(label).unwrap_or_default();
-    let bare = wanted.strip_prefix("lxc-").unwrap_or(wanted);
-    let keep = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-    let clean: String = bare.trim().chars().map(keep).take(60).collect();
-    let clean = clean.trim_matches(|c| "._-".contains(c));
-    if clean.is_empty() { format!("lxc-{}", container.ctid) } else { format!("lxc-{clean}") }
+    names::target_name(wanted).unwrap_or_else(|| format!("lxc-{}", container.ctid))
 }
 
 /// Returns the volume as the settings want it, with the size that the container needs.

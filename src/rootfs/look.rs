@@ -168,7 +168,7 @@ fn pieces(path: &Path) -> VecDeque<OsString> {
 }
 
 /// Matches a name against a pattern of `*` and `?`; a leading dot is matched only by a dot.
-fn matches_name(pattern: &[u8], name: &[u8]) -> bool {
+pub fn matches_name(pattern: &[u8], name: &[u8]) -> bool {
     if name.first() == Some(&b'.') && pattern.first() != Some(&b'.') {
         return false;
     }

@@ -77,6 +77,9 @@ pub enum State {
         uid: u32,
         /// Group.
         gid: u32,
+        /// When it was last written, as for a file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mtime: Option<(i64, i64)>,
     },
     /// A directory, by its permission bits and owner; what was in it is not part of this.
     Directory {
@@ -99,6 +102,9 @@ pub enum State {
         uid: u32,
         /// Group.
         gid: u32,
+        /// When it was last written, as for a file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mtime: Option<(i64, i64)>,
     },
 }
 
@@ -106,8 +112,10 @@ impl State {
     /// Returns a digest by which two states of an entry can be compared; the time of the last write is no part of it.
     pub fn digest(&self) -> Result<String> {
         let mut plain = self.clone();
-        if let State::File { mtime, xattrs, .. } = &mut plain {
+        if let State::File { mtime, .. } | State::Link { mtime, .. } | State::Node { mtime, .. } = &mut plain {
             *mtime = None;
+        }
+        if let State::File { xattrs, .. } = &mut plain {
             xattrs.sort_by_key(|(name, _)| format!("{name:?}"));
         }
         let text = serde_json::to_vec(&plain).map_err(|e| Error::new(e.to_string())).doing(|| "comparing an entry")?;
@@ -137,13 +145,14 @@ impl Rootfs {
         let Some(fd) = self.point_nofollow(path)? else { return Ok(State::Absent) };
         let e = describe(&fd)?;
         let (mode, uid, gid) = (e.mode, e.uid, e.gid);
+        let stat = rustix::fs::fstat(&fd)?;
+        let mtime = i64::try_from(stat.st_mtime_nsec).ok().map(|nsec| (stat.st_mtime, nsec));
+        let node = |node: &str| State::Node { node: node.into(), rdev: e.rdev, mode, uid, gid, mtime };
         Ok(match e.kind {
             EntryKind::File => {
                 if e.size > limit {
                     return Err(Error::new(format!("it has {} bytes, more than {limit}", e.size)));
                 }
-                let stat = rustix::fs::fstat(&fd)?;
-                let mtime = i64::try_from(stat.st_mtime_nsec).ok().map(|nsec| (stat.st_mtime, nsec));
                 let file = reopen(&fd)?;
                 let xattrs = super::edit::xattrs(&file)?;
                 let mut content = Vec::new();
@@ -153,13 +162,13 @@ impl Rootfs {
             }
             EntryKind::Symlink => {
                 let target = self.link(path)?.unwrap_or_default();
-                State::Link { target: Blob::new(target.as_os_str().as_bytes()), uid, gid }
+                State::Link { target: Blob::new(target.as_os_str().as_bytes()), uid, gid, mtime }
             }
             EntryKind::Directory => State::Directory { mode, uid, gid },
-            EntryKind::Fifo => State::Node { node: "fifo".into(), rdev: e.rdev, mode, uid, gid },
-            EntryKind::Socket => State::Node { node: "socket".into(), rdev: e.rdev, mode, uid, gid },
-            EntryKind::CharDevice => State::Node { node: "char".into(), rdev: e.rdev, mode, uid, gid },
-            EntryKind::BlockDevice => State::Node { node: "block".into(), rdev: e.rdev, mode, uid, gid },
+            EntryKind::Fifo => node("fifo"),
+            EntryKind::Socket => node("socket"),
+            EntryKind::CharDevice => node("char"),
+            EntryKind::BlockDevice => node("block"),
         })
     }
 
@@ -201,9 +210,10 @@ impl Rootfs {
                 self.put(path, &file, &wanted)?;
                 self.set_mtime(path, *mtime)
             }
-            State::Link { target, uid, gid } => {
+            State::Link { target, uid, gid, mtime } => {
                 self.symlink(path, &target.path()?)?;
-                self.chown(path, *uid, *gid)
+                self.chown(path, *uid, *gid)?;
+                self.set_mtime(path, *mtime)
             }
             State::Directory { mode, uid, gid } => {
                 if !is_directory {
@@ -213,7 +223,7 @@ impl Rootfs {
                 self.chown(path, *uid, *gid)?;
                 self.set_mode(path, *mode)
             }
-            State::Node { node, rdev, mode, uid, gid } => {
+            State::Node { node, rdev, mode, uid, gid, mtime } => {
                 self.remove(path)?;
                 let kind = match node.as_str() {
                     "fifo" => FileType::Fifo,
@@ -228,7 +238,8 @@ impl Rootfs {
                 let dev = rustix::fs::makedev(rdev.0, rdev.1);
                 rustix::fs::mknodat(&dir, name, kind, Mode::from_raw_mode(*mode), dev)?;
                 self.chown(path, *uid, *gid)?;
-                self.set_mode(path, *mode)
+                self.set_mode(path, *mode)?;
+                self.set_mtime(path, *mtime)
             }
         }
     }

@@ -96,8 +96,7 @@ impl Action {
     pub(in crate::fixup) fn check(&self) -> Result<(), String> {
         let octal = |m: &str| bits(m).map(|_| ()).ok_or_else(|| format!("\"{}\" is no octal mode", m.escape_debug()));
         let compiles = |e: &Option<String>| e.as_deref().map_or(Ok(()), |e| expression(e).map(|_| ()));
-        let when = self.when();
-        when.exists.iter().chain(&when.missing).try_for_each(|p| inside(p))?;
+        self.when().check()?;
         match self {
             Action::Remove(a) => {
                 a.path.iter().try_for_each(|p| inside(p))?;
@@ -114,6 +113,7 @@ impl Action {
             Action::Substitute(a) => {
                 a.path.iter().try_for_each(|p| inside(p))?;
                 groups(&expression(&a.find)?, &a.with)?;
+                compiles(&a.within)?;
                 compiles(&a.left)?;
                 compiles(&a.expect)
             }

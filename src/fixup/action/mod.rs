@@ -167,7 +167,11 @@ pub struct Substitute {
     pub find: String,
     /// By what; `${1}` and `${name}` are groups.
     pub with: String,
-    /// A file in which this still matches afterwards is reported: the expression did not know all forms.
+    /// Only inside what this matches, which `find` then sees as its whole text.
+    #[serde(default)]
+    pub within: Option<String>,
+    /// A file in which this would still match afterwards stays as it is and is reported: the expression did not know all
+    /// forms.
     #[serde(default)]
     pub left: Option<String>,
     /// A file in which neither `find` nor this matched is reported.

@@ -28,11 +28,19 @@ pub fn options(nic: &Nic, old: Option<&[u8]>) -> Vec<u8> {
 }
 
 /// Writes `ipv4address` or `ipv6address`: a line that has a wanted address keeps what a person put behind it (`label`,
-/// `peer`), other addresses go, comments stay.
+/// `peer`), other addresses go, except those with a label (`eth0:vip`): they are a person's. Comments stay.
 pub fn addresses(old: &[u8], wanted: &[String]) -> Vec<u8> {
     let first = |l: &lines::Line| l.view().split_whitespace().next().map(str::to_owned);
     let mut list = lines::split(old);
-    list.retain(|l| l.is_blank() || l.is_comment() || first(l).is_some_and(|a| wanted.contains(&a)));
+    let bare = |address: &str| address.split('/').next().map(str::to_owned);
+    let named = |l: &lines::Line| {
+        let view = l.view();
+        view.split_whitespace().skip_while(|w| *w != "label").nth(1).is_some_and(|label| label.contains(':'))
+    };
+    list.retain(|l| {
+        let own = |a: &String| named(l) && !wanted.iter().any(|w| bare(w) == bare(a));
+        l.is_blank() || l.is_comment() || first(l).is_some_and(|a| wanted.contains(&a) || own(&a))
+    });
     append(&mut list, wanted, |line, new| first(line).as_deref() == Some(new));
     lines::join(&list)
 }
@@ -118,6 +126,11 @@ mod tests {
         assert_eq!(text(once.clone()), "# mine\n10.0.0.102/32 label eth0:x\n10.0.0.101/24\n");
         assert_eq!(addresses(&once, &wanted), once);
         assert_eq!(addresses(b"1.2.3.4/8\n", &[]), b"");
+        let labels = b"10.0.0.9/24 brd + label eth0:vip\n10.0.0.101/8 label eth0:x\n";
+        assert_eq!(
+            text(addresses(labels, &wanted)),
+            "10.0.0.9/24 brd + label eth0:vip\n10.0.0.101/24\n10.0.0.102/32\n"
+        );
     }
 
     #[test]

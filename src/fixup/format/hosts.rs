@@ -7,20 +7,29 @@ use std::net::IpAddr;
 /// The comment that vzctl writes above its own line (vzctl etc/dists/scripts/functions, change_hostname).
 const MARKER: &[u8] = b"# Auto-generated hostname. Please do not remove this comment.";
 
-/// Makes the line below vzctl's marker name the container's new address.
+/// Makes the line below vzctl's marker name the container's new address. It is vzctl's when it has an address of the plan
+/// or begins with the plan's or the old host name; any other line there is the user's, and ours is put between.
 ///
 /// Without the marker the file is the user's and stays as it is. The marker itself stays: it is true, and it is how a
 /// later run with another address finds the line again.
-pub fn fix_hosts(text: &[u8], plan: &GuestPlan) -> Vec<u8> {
+pub fn fix_hosts(text: &[u8], plan: &GuestPlan, old_names: &[String]) -> Vec<u8> {
     let mut list = lines::split(text);
     let Some(marker) = list.iter().position(|l| l.text.trim_ascii() == MARKER) else { return text.to_vec() };
     let addresses: Vec<IpAddr> = plan.nics.iter().flat_map(|n| &n.addresses).map(ipnet::IpNet::addr).collect();
     // Without a known address (DHCP) 127.0.1.1, as Debian does: 127.0.0.1 would make `hostname -f` say localhost.
     let address = addresses.first().copied().unwrap_or(IpAddr::from([127, 0, 1, 1]));
-    let old = list.get(marker + 1).and_then(entry).filter(|(_, names)| !is_localhost(names, &plan.hostname));
     let wanted = names(&plan.hostname);
+    let known = |was: &IpAddr| addresses.contains(was) || *was == address;
+    let below = list.iter().skip(marker + 1).position(|l| !l.text.trim_ascii().is_empty()).map(|n| marker + 1 + n);
+    let at = below.unwrap_or(marker + 1);
+    let old = list.get(at).and_then(entry);
+    let ours = |name: &String| {
+        let of_old = |old: &String| names(old).contains(name) || names(name).contains(old);
+        wanted.contains(name) || old_names.iter().any(of_old)
+    };
+    let old = old.filter(|(was, had)| known(was) || had.first().is_some_and(ours));
     if let Some((was, had)) = &old
-        && (addresses.contains(was) || (addresses.is_empty() && *was == address))
+        && known(was)
         && had.starts_with(&wanted)
     {
         return text.to_vec();
@@ -29,9 +38,20 @@ pub fn fix_hosts(text: &[u8], plan: &GuestPlan) -> Vec<u8> {
     let extra = old.iter().flat_map(|(_, had)| had.iter().skip(names_in(had))).filter(|n| !wanted.contains(n));
     let words: Vec<&str> = wanted.iter().chain(extra).map(String::as_str).collect();
     let new = lines::line(format!("{address} {}", words.join(" ")), lines::usual_end(list.iter()));
-    let until = if old.is_some() { marker + 2 } else { marker + 1 };
-    list.splice(marker + 1..until, [new]);
+    let place = if old.is_some() { at..at + 1 } else { marker + 1..marker + 1 };
+    list.splice(place, [new]);
     lines::join(&list)
+}
+
+/// Returns the host name in a file that a distribution reads it from: a variable, or the name alone.
+pub fn host_name(text: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(text);
+    let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
+    let name = lines.find_map(|line| match line.split_once('=') {
+        Some((key, value)) => key.eq_ignore_ascii_case("hostname").then(|| value.trim_matches(['"', '\''])),
+        None => (!line.contains(char::is_whitespace)).then_some(line),
+    });
+    name.filter(|name| !name.is_empty() && !name.starts_with("localhost")).map(str::to_owned)
 }
 
 /// Corrects the name in the line that vzctl writes on Arch, without a marker: `127.0.0.1  FQDN short localhost…`. The line
@@ -70,11 +90,6 @@ fn names_in(had: &[String]) -> usize {
     had.first().map_or(0, |first| 1 + usize::from(names(first).get(1).is_some_and(|short| had.get(1) == Some(short))))
 }
 
-fn is_localhost(names: &[String], hostname: &str) -> bool {
-    let local = |n: &String| n == "localhost" || n.starts_with("localhost.");
-    names.iter().any(local) && !names.iter().any(|n| n == hostname)
-}
-
 fn entry(line: &Line) -> Option<(IpAddr, Vec<String>)> {
     let view = line.view();
     let mut words = view.split('#').next()?.split_whitespace();
@@ -108,8 +123,8 @@ mod tests {
     }
 
     fn fix(text: &str, plan: &GuestPlan) -> String {
-        let once = fix_hosts(text.as_bytes(), plan);
-        assert_eq!(fix_hosts(&once, plan), once, "a second run changes nothing");
+        let once = fix_hosts(text.as_bytes(), plan, &[]);
+        assert_eq!(fix_hosts(&once, plan, &[]), once, "a second run changes nothing");
         String::from_utf8(once).unwrap()
     }
 
@@ -165,6 +180,21 @@ mod tests {
     fn a_marker_without_its_line_gets_one_and_no_marker_means_hands_off() {
         let new = plan("web1.example.com", &["10.0.0.1/24"]);
         assert_eq!(fix(&format!("a\n{MARK}"), &new), format!("a\n{MARK}\n10.0.0.1 web1.example.com web1\n"));
+        for own in ["10.9.9.9 db.example.com db", "127.0.0.1 localhost web1", "10.9.9.9 db web1.example.com"] {
+            assert_eq!(
+                fix(&format!("{MARK}\n{own}\n"), &new),
+                format!("{MARK}\n10.0.0.1 web1.example.com web1\n{own}\n")
+            );
+        }
+        let old = format!("{MARK}\n10.9.9.9 old.example.com old\n");
+        for name in ["HOSTNAME=\"old.example.com\"\n", "# c\nold\n", "a b\nhostname='old.example.com'\n"] {
+            let was = host_name(name.as_bytes()).unwrap();
+            let now = String::from_utf8(fix_hosts(old.as_bytes(), &new, &[was])).unwrap();
+            assert_eq!(now, format!("{MARK}\n10.0.0.1 web1.example.com web1\n"), "{name}");
+        }
+        assert_eq!(host_name(b"HOSTNAME=localhost.localdomain\n"), None);
+        let apart = format!("{MARK}\n\n10.0.0.101 web1.example.com web1\n");
+        assert_eq!(fix(&apart, &new), apart.replace("0.101", "0.1"));
         let local = format!("{MARK}\n127.0.0.1 localhost.localdomain localhost\n");
         assert_eq!(
             fix(&local, &new),

@@ -40,16 +40,29 @@ pub fn ifcfg(nic: &Nic, dns: &[IpAddr], domains: &[String], old: Option<&[u8]>, 
     vars.render()
 }
 
+/// The first line of the alias files that this program writes: vzctl named its own `venet0:0`, so all others are a person's.
+const MARK: &str = "# ovz2lxc";
+
+/// Tells whether an alias file must go: it is one of an earlier run, or says what the plan says already.
+pub fn alias_is_stale(nic: &Nic, text: &[u8]) -> bool {
+    let address = ShellVars::parse(text).get("IPADDR").and_then(|a| a.parse::<IpAddr>().ok());
+    let planned = nic.method == Method::Static && nic.addresses.iter().any(|n| Some(n.addr()) == address);
+    planned || lines::split(text).first().is_some_and(|l| l.view() == MARK)
+}
+
 /// Returns the alias files that EL5 needs for the second and later IPv4 addresses, as (file name, text); none elsewhere.
-pub fn alias_files(nic: &Nic, el_major: u32) -> Vec<(String, Vec<u8>)> {
+/// The names of those that a person made are passed over.
+pub fn alias_files(nic: &Nic, el_major: u32, taken: &[String]) -> Vec<(String, Vec<u8>)> {
     if el_major > 5 || nic.method != Method::Static {
         return Vec::new();
     }
-    let further = nic.v4().skip(1).enumerate();
-    further
-        .map(|(at, net)| {
-            let name = format!("{}:{at}", nic.name);
-            let text = format!("DEVICE={name}\nONBOOT=yes\nIPADDR={}\nNETMASK={}\n", net.addr(), net.netmask());
+    let free =
+        (0_usize..).map(|n| format!("{}:{n}", nic.name)).filter(|name| !taken.contains(&format!("ifcfg-{name}")));
+    nic.v4()
+        .skip(1)
+        .zip(free)
+        .map(|(net, name)| {
+            let text = format!("{MARK}\nDEVICE={name}\nONBOOT=yes\nIPADDR={}\nNETMASK={}\n", net.addr(), net.netmask());
             (format!("ifcfg-{name}"), text.into_bytes())
         })
         .collect()
@@ -264,7 +277,7 @@ mod tests {
              IPV6ADDR_SECONDARIES=\"2001:db8::2/64 2001:db8::3/64\"\nIPV6_DEFAULTGW=fe80::1%eth0\n\
              DNS1=10.0.0.53\nDOMAIN=example.com\n"
         );
-        assert!(alias_files(&n, 6).is_empty() && route_files(&n).is_empty());
+        assert!(alias_files(&n, 6, &[]).is_empty() && route_files(&n).is_empty());
     }
 
     #[test]
@@ -272,10 +285,10 @@ mod tests {
         let n = nic(&["10.0.0.101/24", "10.0.0.102/32"], Some("10.0.0.1"), None);
         let text = run(&n, None, 5);
         assert!(text.contains("IPADDR=10.0.0.101\nNETMASK=255.255.255.0\n") && !text.contains("IPADDR1"), "{text}");
-        let files = alias_files(&n, 5);
+        let files = alias_files(&n, 5, &[]);
         assert_eq!(files.len(), 1);
         assert_eq!(files[0].0, "ifcfg-eth0:0");
-        assert_eq!(files[0].1, b"DEVICE=eth0:0\nONBOOT=yes\nIPADDR=10.0.0.102\nNETMASK=255.255.255.255\n");
+        assert_eq!(files[0].1, b"# ovz2lxc\nDEVICE=eth0:0\nONBOOT=yes\nIPADDR=10.0.0.102\nNETMASK=255.255.255.255\n");
     }
 
     #[test]

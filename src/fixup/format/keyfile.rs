@@ -101,6 +101,37 @@ impl Keyfile {
         let ethernet = self.get("connection", "type").is_some_and(|t| t == "ethernet" || t == "802-3-ethernet");
         ethernet && self.get("connection", "interface-name").as_deref() == Some(name)
     }
+
+    /// Tells whether NetworkManager may activate this profile by itself on an interface that it does not name.
+    pub fn rivals(&self, nic: &Nic) -> bool {
+        let says = |section: &str, key: &str| self.get(section, key).filter(|value| !value.is_empty());
+        let ethernet = says("connection", "type").is_some_and(|t| t == "ethernet" || t == "802-3-ethernet");
+        let mac = says("ethernet", "mac-address").or_else(|| says("802-3-ethernet", "mac-address"));
+        ethernet
+            && says("connection", "interface-name").is_none()
+            && !says("connection", "autoconnect").is_some_and(|v| matches!(v.as_str(), "false" | "no" | "0"))
+            && mac.is_none_or(|mac| nic.mac.as_ref().is_none_or(|own| own.eq_ignore_ascii_case(&mac)))
+    }
+
+    /// Returns `autoconnect-priority`: of the profiles that fit an interface the one with the highest is activated.
+    pub fn priority(&self) -> i32 {
+        self.get("connection", "autoconnect-priority")
+            .and_then(|p| p.parse().ok())
+            .unwrap_or(0)
+            .clamp(-HIGHEST, HIGHEST)
+    }
+}
+
+/// The highest `autoconnect-priority` that NetworkManager takes.
+pub const HIGHEST: i32 = 999;
+
+/// Gives a profile a higher priority than that of its rivals, when it has none.
+pub fn above(profile: &[u8], rival: Option<i32>) -> Vec<u8> {
+    let mut file = Keyfile::parse(profile);
+    if let Some(rival) = rival.filter(|rival| file.priority() <= *rival) {
+        file.set("connection", "autoconnect-priority", &(rival + 1).min(HIGHEST).to_string());
+    }
+    file.render()
 }
 
 /// Writes a profile over the old one, whose other keys and routes stay. [`Method::None`] has no profile: see [`unmanaged`].

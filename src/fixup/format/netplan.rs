@@ -72,7 +72,7 @@ pub enum Claim {
 }
 
 /// Takes an interface's claims out of another file. `Err` says why a file that names the interface cannot be edited:
-/// it is in flow style (`{…}`), or indented in a way that is not followed here.
+/// it is in flow style (`{…}`), indented in a way that is not followed here, or holds an anchor that stays in use.
 pub fn release(text: &[u8], name: &str, claim: Claim) -> Result<Vec<u8>, String> {
     let list = lines::split(text);
     let tree: Vec<Item> = list.iter().map(Item::new).collect();
@@ -96,6 +96,9 @@ pub fn release(text: &[u8], name: &str, claim: Claim) -> Result<Vec<u8>, String>
         }
         drop_empty(&tree, network, &mut gone);
     }
+    if let Some(anchor) = lost_anchor(&tree, &gone) {
+        return Err(format!("what would go holds the anchor &{}, which is used elsewhere", anchor.escape_debug()));
+    }
     let kept: Vec<&Line> = list.iter().zip(&gone).filter(|(_, gone)| !**gone).map(|(l, _)| l).collect();
     Ok(lines::join(kept))
 }
@@ -104,6 +107,17 @@ pub fn release(text: &[u8], name: &str, claim: Claim) -> Result<Vec<u8>, String>
 fn in_blocks(tree: &[Item], (from, to): (usize, usize), name: &str) -> Result<(), String> {
     let mentions = tree[from..to].iter().any(|i| !i.skip() && i.text.contains(name));
     if tree[from].has_value() && mentions { Err("it is written in flow style".into()) } else { Ok(()) }
+}
+
+/// Returns an anchor (`&a`) in the lines that go whose alias (`*a`) stays: without it the file is no YAML any more.
+fn lost_anchor<'t>(tree: &'t [Item], gone: &[bool]) -> Option<&'t str> {
+    let marked = |wanted: bool, sign: char| {
+        let items = tree.iter().zip(gone).filter(move |(i, gone)| **gone == wanted && !i.skip());
+        let words = items.flat_map(|(i, _)| i.text.split([' ', '\t', ',', '[', ']', '{', '}']));
+        words.filter_map(move |w| w.strip_prefix(sign)).filter(|name| !name.is_empty())
+    };
+    let used: Vec<&str> = marked(false, '*').map(|name| name.trim_end_matches(':')).collect();
+    marked(true, '&').find(|name| used.contains(name))
 }
 
 /// Marks what an interface's block has to give up.
@@ -345,6 +359,11 @@ mod tests {
         ] {
             assert!(release(text.as_bytes(), "eth0", Claim::Whole).is_err(), "{text}");
         }
+        let shared = "network:\n  ethernets:\n    eth0:\n      addresses: &a\n        - 10.0.0.1/24\n    eth1:\n      addresses: *a\n";
+        let why = release(shared.as_bytes(), "eth0", Claim::Addresses { dns: false }).unwrap_err();
+        assert!(why.contains("&a"), "{why}");
+        let unused = free(&shared.replace("*a", "[10.0.0.2/24]"), Claim::Whole);
+        assert_eq!(unused, "network:\n  ethernets:\n    eth1:\n      addresses: [10.0.0.2/24]\n");
         let flow = "network: {version: 2, ethernets: {eth1: {dhcp4: true}}}\n";
         assert_eq!(free(flow, Claim::Whole), flow);
     }

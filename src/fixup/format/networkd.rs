@@ -1,6 +1,8 @@
 //! systemd-networkd's NAME.network (systemd.network(5)).
 
+use super::keyfile::Keyfile;
 use crate::model::network::{Method, Nic};
+use crate::rootfs::look::matches_name;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -46,6 +48,35 @@ pub fn network_unit(nic: &Nic, dns: &[IpAddr], domains: &[String]) -> Vec<u8> {
         }
     }
     out.into_bytes()
+}
+
+/// Tells whether networkd may take a unit for an interface: everything in `[Match]` that can be judged here fits. A unit
+/// without conditions matches every interface.
+pub fn may_match(unit: &[u8], nic: &Nic) -> bool {
+    let file = Keyfile::parse(unit);
+    let conditions = file.pairs("Match");
+    let values = |wanted: &str| {
+        let all = conditions.iter().filter(|(key, _)| key == wanted);
+        // An empty assignment forgets the ones before it.
+        all.fold(Vec::new(), |mut words: Vec<&str>, (_, value)| {
+            if value.is_empty() {
+                words.clear();
+            }
+            words.extend(value.split_whitespace());
+            words
+        })
+    };
+    let fits = |key: &str, is: &dyn Fn(&str) -> bool| {
+        let words = values(key);
+        match words.first().and_then(|w| w.strip_prefix('!')) {
+            Some(first) => !std::iter::once(first).chain(words.iter().skip(1).copied()).any(is),
+            None => words.is_empty() || words.iter().any(|w| is(w)),
+        }
+    };
+    fits("Name", &|w| matches_name(w.as_bytes(), nic.name.as_bytes()))
+        && fits("Type", &|w| matches_name(w.as_bytes(), b"ether"))
+        && fits("Kind", &|w| matches_name(w.as_bytes(), b"veth"))
+        && fits("MACAddress", &|w| nic.mac.as_ref().is_none_or(|mac| w.eq_ignore_ascii_case(mac)))
 }
 
 fn put(out: &mut String, key: &str, value: impl std::fmt::Display) {
@@ -110,5 +141,23 @@ mod tests {
         assert!(unit(&n).contains("DHCP=ipv4") && !unit(&n).contains("Address="));
         n.method = Method::None;
         assert_eq!(unit(&n), "[Match]\nName=eth0\n\n[Link]\nUnmanaged=yes\n");
+    }
+
+    #[test]
+    fn a_unit_matches_by_everything_that_can_be_judged() {
+        let n = Nic { mac: Some("00:16:3e:00:00:01".into()), ..nic(&[], None, None) };
+        for unit in [
+            "",
+            "[Network]\nDHCP=yes\n",
+            "[Match]\nName=en* e*\n",
+            "[Match]\nName=!lo wl*\n",
+            "[Match]\nName=lo\nName=\nName=eth?\nDriver=veth\n",
+            "[Match]\nType=ether\nMACAddress=00:16:3E:00:00:01\n",
+        ] {
+            assert!(may_match(unit.as_bytes(), &n), "{unit}");
+        }
+        for unit in ["Name=eth1", "Name=!lo eth*", "Type=wlan", "Kind=!veth", "MACAddress=00:18:51:00:00:01"] {
+            assert!(!may_match(format!("# own\n[Match]\n{unit}\n").as_bytes(), &n), "{unit}");
+        }
     }
 }

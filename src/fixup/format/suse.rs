@@ -27,8 +27,7 @@ pub fn ifcfg(nic: &Nic, old: Option<&[u8]>, modern: bool) -> Vec<u8> {
     // Static without an address only brings the interface up; old releases do not know `none`.
     vars.set("BOOTPROTO", if nic.method == Method::Dhcp { "dhcp" } else { "static" });
     let wanted = wanted_addresses(nic);
-    // With DHCP the IPv6 addresses of the file stay, as nobody gives others.
-    let kept: Vec<String> = if nic.method == Method::Dhcp { v6_suffixes(&vars) } else { Vec::new() };
+    let kept = kept_suffixes(&vars, nic);
     vars.unset_where(|key| {
         suffix(key).is_some_and(|s| !kept.iter().any(|k| k == s)) && !wanted.iter().any(|(name, _)| name == key)
     });
@@ -75,10 +74,18 @@ fn suffix(key: &str) -> Option<&str> {
     ADDRESS_KEYS.iter().find_map(|name| key.strip_prefix(name))
 }
 
-fn v6_suffixes(vars: &ShellVars) -> Vec<String> {
+/// The suffixes of addresses that stay: those with a name (`IPADDR_vip`) are a person's, unless the plan has the address.
+/// With DHCP the IPv6 addresses of the file stay too, as nobody gives others.
+fn kept_suffixes(vars: &ShellVars, nic: &Nic) -> Vec<String> {
+    let stays = |suffix: &str, value: &str| {
+        let address = value.split('/').next().and_then(|a| a.parse::<IpAddr>().ok());
+        let planned = nic.method == Method::Static && nic.addresses.iter().any(|n| Some(n.addr()) == address);
+        let named = !suffix.trim_start_matches('_').bytes().all(|b| b.is_ascii_digit());
+        (named && !planned) || (nic.method == Method::Dhcp && value.contains(':'))
+    };
     let all = vars.keys().into_iter().filter_map(|key| Some((key, key.strip_prefix("IPADDR")?)));
     // The bound is against a file that lists thousands of addresses to keep us busy.
-    all.take(256).filter(|(key, _)| vars.get(key).is_some_and(|v| v.contains(':'))).map(|(_, s)| s.to_owned()).collect()
+    all.take(256).filter(|(key, s)| vars.get(key).is_some_and(|v| stays(s, &v))).map(|(_, s)| s.to_owned()).collect()
 }
 
 /// Returns the lines of ifroute-NAME: the way to an off-link gateway, then the default route through it. The scripts before
@@ -181,10 +188,10 @@ mod tests {
     #[test]
     fn the_users_keys_stay_and_stale_addresses_go() {
         let old = "# my card\nSTARTMODE='hotplug'\nBOOTPROTO='dhcp'\nIPADDR='1.2.3.4/8'\nNETMASK=''\nBROADCAST=''\n\
-                   IPADDR_x='1.2.3.5'\nPREFIXLEN_x='8'\nLABEL_x='x'\nLLADDR='00:18:51:00:00:01'\nETHTOOL_OPTIONS='-K $d'\nNAME='Net'";
+                   IPADDR_x='10.0.0.101'\nPREFIXLEN_x='8'\nLABEL_x='x'\nIPADDR_1='1.2.3.5'\nLABEL_1='1'\nIPADDR_vip='10.0.0.9/24'\nLABEL_vip='vip'\nLLADDR='00:18:51:00:00:01'\nETHTOOL_OPTIONS='-K $d'\nNAME='Net'";
         assert_eq!(
             run(&nic(&["10.0.0.101/24"], None, None), Some(old), true),
-            "# my card\nSTARTMODE='hotplug'\nBOOTPROTO='static'\nIPADDR='10.0.0.101'\nETHTOOL_OPTIONS='-K $d'\nNAME='Net'\nPREFIXLEN=24\n"
+            "# my card\nSTARTMODE='hotplug'\nBOOTPROTO='static'\nIPADDR='10.0.0.101'\nIPADDR_vip='10.0.0.9/24'\nLABEL_vip='vip'\nETHTOOL_OPTIONS='-K $d'\nNAME='Net'\nPREFIXLEN=24\n"
         );
         let mut n = nic(&["10.0.0.101/24"], None, None);
         n.method = Method::Dhcp;

@@ -181,7 +181,7 @@ fn a_second_edit_changes_nothing() {
                 v.render()
             }),
         ),
-        ("hosts", Box::new(|t| hosts::fix_hosts(t, &plan()))),
+        ("hosts", Box::new(|t| hosts::fix_hosts(t, &plan(), &[]))),
         ("resolv", Box::new(|t| resolv::resolv_conf(Some(t), &["10.0.0.53".parse().unwrap()], &["b".into()]))),
         ("securetty", Box::new(|t| securetty::add_ttys(t, &["tty1".into(), "lxc/tty1".into()]))),
         ("gentoo", Box::new(|t| super::gentoo::net(t, &with_all, &[], &[], super::gentoo::Form::Lines))),

@@ -5,7 +5,7 @@ use crate::fixup::format::{netcfg, netctl, rcconf};
 use crate::fixup::run::Run;
 use crate::model::guest::Init;
 use crate::model::network::{Method, Nic};
-use crate::rootfs::{LastLink, Look};
+use crate::rootfs::LastLink;
 use std::net::IpAddr;
 use std::path::Path;
 

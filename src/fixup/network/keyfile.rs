@@ -29,6 +29,7 @@ impl Run<'_> {
         self.view.remove(&off)?;
         self.ifcfg_gives_way(nic)?;
         let mut chosen: Option<PathBuf> = None;
+        let mut rivals = Vec::new();
         for path in self.view.glob(&format!("{PROFILES}/*"))?.into_iter().filter(|path| is_read(path)) {
             let seen = match self.view.read(&path, LastLink::Follow) {
                 Ok(seen) => seen,
@@ -37,7 +38,9 @@ impl Run<'_> {
                     continue;
                 }
             };
-            if !Keyfile::parse(seen.bytes()).is_for(&nic.name) {
+            let file = Keyfile::parse(seen.bytes());
+            if !file.is_for(&nic.name) {
+                rivals.extend(file.rivals(nic).then(|| (file.priority(), path)));
                 continue;
             }
             if chosen.is_none() {
@@ -47,14 +50,40 @@ impl Run<'_> {
             }
         }
         let path = chosen.unwrap_or_else(|| PathBuf::from(format!("{PROFILES}/{}.nmconnection", nic.name)));
+        for other in self.packaged_profiles(&path)? {
+            // What is no file or too large is not read by NetworkManager either.
+            let Ok(seen) = self.view.read(&other, LastLink::Follow) else { continue };
+            let file = Keyfile::parse(seen.bytes());
+            rivals.extend((file.is_for(&nic.name) || file.rivals(nic)).then(|| (file.priority(), other)));
+        }
+        let rival = rivals.into_iter().max();
+        if let Some((keyfile::HIGHEST, other)) = &rival {
+            let detail = format!("this profile may be taken for {}: no other can have a higher priority", nic.name);
+            self.unexpected(other, detail);
+        }
         let seen = self.view.read(&path, LastLink::Follow)?;
         let old = seen.content.as_ref().map(|c| c.bytes.as_slice());
-        self.view.write(&seen, keyfile::profile(nic, dns, domains, old), 0o600)?;
+        let text = keyfile::above(&keyfile::profile(nic, dns, domains, old), rival.map(|(priority, _)| priority));
+        self.view.write(&seen, text, 0o600)?;
         // NetworkManager passes over a profile that others may read.
         if seen.content.as_ref().is_some_and(|c| c.mode & 0o077 != 0) {
             self.view.set_mode(&seen.path, 0o600)?;
         }
         Ok(())
+    }
+
+    /// Profiles outside of /etc. One there with the same file name hides them.
+    fn packaged_profiles(&self, ours: &Path) -> Result<Vec<PathBuf>> {
+        let mut found = self.view.glob("run/NetworkManager/system-connections/*")?;
+        found.extend(self.view.glob("usr/lib/NetworkManager/system-connections/*")?);
+        let mut shown = Vec::new();
+        for path in found.into_iter().filter(|path| is_read(path)) {
+            let name = path.file_name().unwrap_or_default();
+            if ours.file_name() != Some(name) && self.view.entry(&Path::new(PROFILES).join(name))?.is_none() {
+                shown.push(path);
+            }
+        }
+        Ok(shown)
     }
 
     /// NetworkManager may still read ifcfg files: one for the interface would be a second profile.

@@ -132,6 +132,22 @@ impl Interfaces {
         all.map(|w| (w.get(1).cloned().unwrap_or_default(), w.get(2).cloned().unwrap_or_default())).collect()
     }
 
+    /// Returns what the `source` and `source-directory` lines name, in order: whether it is a directory, and the pattern.
+    pub fn sources(&self) -> Vec<(bool, String)> {
+        let mut all = Vec::new();
+        for block in &self.blocks {
+            let Block::Other(logical) = block else { continue };
+            let mut words = logical.words().into_iter();
+            let directory = match words.next().as_deref() {
+                Some("source") => false,
+                Some("source-directory") => true,
+                _ => continue,
+            };
+            all.extend(words.map(|pattern| (directory, pattern)));
+        }
+        all
+    }
+
     /// Removes the interfaces for which `gone` says so: their words in `auto` and `allow-*` lines, their stanzas with
     /// options and comments. Where `venet0` is one of them, vzctl's comment above it goes too, and so does vzctl's
     /// header, which says that the file is generated and must not be edited. Returns how many parts were changed.

@@ -53,6 +53,26 @@ impl Interfaces {
         self.put_aliases(&nic.name, if wanted { &further } else { &[] });
     }
 
+    /// Takes out what contradicts an interface that is written in another file: stanzas of the families that are planned,
+    /// and those of the others that [`Interfaces::put`] would not leave either. Tells whether there were any.
+    pub fn give_way(&mut self, nic: &Nic) -> bool {
+        let before = self.stanzas(&nic.name, None).len();
+        let planned = wanted(nic, &[], &[], &[], Style::Cidr);
+        for family in ["inet", "inet6"] {
+            if planned.iter().any(|w| w.family == family) {
+                let gone = self.stanzas(&nic.name, Some(family));
+                self.remove_blocks(&gone);
+            } else {
+                self.put_family(nic, family, &[], false, false);
+            }
+        }
+        let left = self.stanzas(&nic.name, None).len();
+        if left == 0 {
+            self.remove_interface(|name| name == nic.name);
+        }
+        left < before
+    }
+
     /// Indices of the `iface` stanzas of an interface, of one family or of all.
     pub(super) fn stanzas(&self, name: &str, family: Option<&str>) -> Vec<usize> {
         let fits = |w: &Vec<String>| {

@@ -1,0 +1,180 @@
+//! Other definitions of a managed interface, beside the one that is written: none may win silently, and what a person
+//! added stays.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "helpers of tests, which clippy takes for the program's own code; shared by several test crates"
+)]
+
+#[path = "support/mod.rs"]
+mod support;
+#[path = "support/tree.rs"]
+mod tree;
+
+use ovz2lxc::fixup::{ApplyOptions, Catalogue, Report, apply};
+use ovz2lxc::guest;
+use ovz2lxc::model::network::GuestPlan;
+use ovz2lxc::rootfs::Rootfs;
+use std::fs;
+use std::path::Path;
+
+const PLAN: &str = "hostname = \"shop.example.net\"\n[[nic]]\nname = \"eth0\"\n\
+    addresses = [\"10.20.0.11/24\", \"10.20.0.12/24\"]\ngateway4 = \"10.20.0.1\"\n";
+
+/// Makes a tree of these files, applies the fixups twice, and returns it with the first report; `None` without root.
+fn fixed(test: &str, files: &[(&str, &str)]) -> Option<(tempfile::TempDir, Report)> {
+    if !support::is_root() {
+        support::skip(test, "making a tree needs root");
+        return None;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let report = run(dir.path());
+    assert_eq!(run(dir.path()).changes, [], "a second run changes nothing");
+    Some((dir, report))
+}
+
+fn run(root: &Path) -> Report {
+    let plan: GuestPlan = toml::from_str(PLAN).unwrap();
+    let rootfs = Rootfs::open(root).unwrap();
+    let guest = guest::detect(&rootfs).unwrap();
+    apply(&Catalogue::load(None).unwrap(), &rootfs, &guest, &plan, &ApplyOptions::default()).unwrap()
+}
+
+fn text(dir: &tempfile::TempDir, path: &str) -> String {
+    fs::read_to_string(dir.path().join(path)).unwrap()
+}
+
+fn found(report: &Report, path: &str) -> bool {
+    report.findings.iter().any(|f| f.subject == format!("/{path}"))
+}
+
+const DEBIAN: (&str, &str) = ("etc/debian_version", "12.5\n");
+const MAIN: &str = "etc/network/interfaces";
+
+#[test]
+fn a_file_that_ifupdown_does_not_read_does_not_get_the_interface() {
+    let stanza = "auto eth0\niface eth0 inet dhcp\n";
+    for (main, written) in [
+        ("auto lo\niface lo inet loopback\n", MAIN),
+        ("source-directory interfaces.d\n", MAIN),
+        ("source interfaces.d/*\n", "etc/network/interfaces.d/eth0.cfg"),
+        ("source /etc/network/interfaces.d/*.cfg\n", "etc/network/interfaces.d/eth0.cfg"),
+        ("source more\n", "etc/network/interfaces.d/eth0.cfg"),
+    ] {
+        let part = ("etc/network/interfaces.d/eth0.cfg", stanza);
+        let more = ("etc/network/more", "source interfaces.d/*\nsource more\n");
+        let Some((dir, _)) = fixed("sourced files", &[DEBIAN, (MAIN, main), part, more]) else { return };
+        let other = if written == MAIN { part.0 } else { MAIN };
+        assert!(text(&dir, written).contains("10.20.0.11/24"), "{main}: {}", tree::dump(dir.path()));
+        assert!(!text(&dir, other).contains("10.20"), "{main}: {}", tree::dump(dir.path()));
+    }
+}
+
+#[test]
+fn a_second_definition_in_a_sourced_file_gives_way() {
+    let first = "source-directory interfaces.d\n\nauto eth0\niface eth0 inet static\n    address 1.2.3.4/8\n";
+    let second = "auto eth0 eth1\niface eth0 inet dhcp\n\niface eth0 inet6 auto\n\niface eth1 inet dhcp\n";
+    let part = "etc/network/interfaces.d/net";
+    let Some((dir, report)) = fixed("second definition", &[DEBIAN, (MAIN, first), (part, second)]) else { return };
+    assert!(text(&dir, MAIN).contains("10.20.0.11/24") && !text(&dir, MAIN).contains("1.2.3.4"));
+    let left = "auto eth0 eth1\n\niface eth0 inet6 auto\n\niface eth1 inet dhcp\n";
+    assert_eq!(text(&dir, part), left);
+    assert!(found(&report, part), "{:?}", report.findings);
+}
+
+const NETWORKD: &[(&str, &str)] =
+    &[DEBIAN, ("etc/systemd/system/multi-user.target.wants/systemd-networkd.service", "")];
+const OURS: [&str; 2] = ["etc/systemd/network/05-ovz2lxc-eth0.network", "etc/systemd/network/0-ovz2lxc-eth0.network"];
+
+#[test]
+fn a_unit_of_networkd_that_comes_first_does_not_win() {
+    for (path, unit, written, reported) in [
+        ("etc/systemd/network/10-e.network", "[Match]\nName=e*\n", OURS[0], false),
+        ("etc/systemd/network/01-wan.network", "[Match]\nName=wan\n", OURS[0], false),
+        ("etc/systemd/network/01-e.network", "[Match]\nName=e*\n", OURS[1], false),
+        ("usr/lib/systemd/network/00-all.network", "[Network]\nDHCP=yes\n", OURS[1], false),
+        ("etc/systemd/network/0-e.network", "[Match]\nName=eth0\n", OURS[0], true),
+    ] {
+        let files: Vec<_> = NETWORKD.iter().copied().chain([(path, unit)]).collect();
+        let Some((dir, report)) = fixed("units of networkd", &files) else { return };
+        let there: Vec<&str> = OURS.into_iter().filter(|p| dir.path().join(p).exists()).collect();
+        assert_eq!(there, [written], "{path}");
+        assert_eq!(
+            (text(&dir, path).as_str(), found(&report, path)),
+            (unit, reported),
+            "{path}: {:?}",
+            report.findings
+        );
+        // The name follows when the other unit goes.
+        fs::remove_file(dir.path().join(path)).unwrap();
+        run(dir.path());
+        assert!(dir.path().join(OURS[0]).exists() && !dir.path().join(OURS[1]).exists(), "{path}");
+    }
+}
+
+const NETWORK_MANAGER: &[(&str, &str)] = &[
+    ("etc/redhat-release", "AlmaLinux release 9.4 (X)\n"),
+    ("etc/systemd/system/multi-user.target.wants/NetworkManager.service", ""),
+    ("etc/NetworkManager/NetworkManager.conf", "[main]\n"),
+];
+
+#[test]
+fn a_profile_that_fits_every_interface_does_not_win() {
+    let etc = "etc/NetworkManager/system-connections/any.nmconnection";
+    let packaged = "usr/lib/NetworkManager/system-connections/any.nmconnection";
+    let ours = "etc/NetworkManager/system-connections/eth0.nmconnection";
+    for (path, more, priority, reported) in [
+        (etc, "", 100, false),
+        (etc, "autoconnect-priority=100\n", 101, false),
+        (packaged, "autoconnect-priority=500\n", 501, false),
+        (packaged, "interface-name=eth0\nautoconnect-priority=500\n", 501, false),
+        (etc, "autoconnect-priority=500\nautoconnect=false\n", 100, false),
+        (etc, "autoconnect-priority=500\ninterface-name=eth7\n", 100, false),
+        (etc, "autoconnect-priority=999\n", 999, true),
+    ] {
+        let other = format!("[connection]\nid=any\ntype=ethernet\n{more}");
+        let files: Vec<_> = NETWORK_MANAGER.iter().copied().chain([(path, other.as_str())]).collect();
+        let Some((dir, report)) = fixed("profiles", &files) else { return };
+        let written = text(&dir, ours);
+        assert!(written.contains(&format!("autoconnect-priority={priority}\n")), "{more}: {written}");
+        assert_eq!((text(&dir, path), found(&report, path)), (other, reported), "{more}: {:?}", report.findings);
+    }
+    let named = "[connection]\nid=eth0\ntype=ethernet\ninterface-name=eth0\n";
+    let any = (etc, "[connection]\nid=any\ntype=ethernet\n");
+    let files: Vec<_> = NETWORK_MANAGER.iter().copied().chain([(ours, named), any]).collect();
+    let Some((dir, _)) = fixed("profiles", &files) else { return };
+    assert!(text(&dir, ours).contains("autoconnect-priority=1\n"), "{}", text(&dir, ours));
+}
+
+#[test]
+fn an_alias_that_a_person_made_stays_unless_the_plan_has_its_address() {
+    for release in ["CentOS release 5.11 (Final)\n", "CentOS release 6.10 (Final)\n"] {
+        let scripts = "etc/sysconfig/network-scripts";
+        let path = |name: &str| format!("{scripts}/ifcfg-eth0:{name}");
+        let alias = |name: &str, ip: &str| format!("DEVICE=eth0:{name}\nIPADDR={ip}\nNETMASK=255.255.255.0\n");
+        let (vip, first) = (alias("vip", "10.20.0.99"), alias("0", "10.20.0.98"));
+        let twin = alias("twin", "10.20.0.12");
+        let paths = [path("vip"), path("0"), path("twin")];
+        let files = [("etc/redhat-release", release), (&paths[0], &vip), (&paths[1], &first), (&paths[2], &twin)];
+        let Some((dir, _)) = fixed("aliases", &files) else { return };
+        assert_eq!((text(&dir, &paths[0]), text(&dir, &paths[1])), (vip, first));
+        assert!(!dir.path().join(&paths[2]).exists(), "the plan has its address");
+        let main = text(&dir, &format!("{scripts}/ifcfg-eth0"));
+        let el5 = release.contains("5.11");
+        assert_eq!(main.contains("IPADDR1=10.20.0.12"), !el5, "{main}");
+        assert_eq!(dir.path().join(path("1")).exists(), el5);
+        // What an earlier run wrote goes with its address.
+        let plan: GuestPlan = toml::from_str(&PLAN.replace(", \"10.20.0.12/24\"", "")).unwrap();
+        let rootfs = Rootfs::open(dir.path()).unwrap();
+        let guest = guest::detect(&rootfs).unwrap();
+        apply(&Catalogue::load(None).unwrap(), &rootfs, &guest, &plan, &ApplyOptions::default()).unwrap();
+        assert!(!dir.path().join(path("1")).exists() && dir.path().join(&paths[1]).exists());
+    }
+}
