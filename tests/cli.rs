@@ -5,20 +5,18 @@ mod support;
 
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 fn ovz2lxc(args: &[&str]) -> Output {
-    #[expect(clippy::disallowed_methods, reason = "runs the program under test")]
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ovz2lxc"));
-    command.args(args).env_remove("NO_COLOR").stdin(std::process::Stdio::null()).output().unwrap()
+    support::program(args).output().unwrap()
 }
 
 fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    support::text(&output.stderr)
 }
 
 fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    support::text(&output.stdout)
 }
 
 fn state(dir: &Path) -> String {

@@ -8,13 +8,10 @@ use regex::Regex;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 fn ovz2lxc(args: &[&str]) -> Output {
-    #[expect(clippy::disallowed_methods, reason = "runs the program under test")]
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ovz2lxc"));
-    command.args(args).env("COLUMNS", "100").env_remove("NO_COLOR").stdin(std::process::Stdio::null());
-    command.output().unwrap()
+    support::program(args).env("COLUMNS", "100").output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -605,9 +602,7 @@ fn the_plan_of_the_manual_is_accepted() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("plan.toml"), plan).unwrap();
     std::fs::create_dir(dir.path().join("tree")).unwrap();
-    #[expect(clippy::disallowed_methods, reason = "runs the program under test")]
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_ovz2lxc"))
-        .args(["fixup", "apply", "--dry-run", "--rootfs"])
+    let output = support::program(&["fixup", "apply", "--dry-run", "--rootfs"])
         .arg(dir.path().join("tree"))
         .arg("--plan")
         .arg(dir.path().join("plan.toml"))

@@ -292,10 +292,7 @@ fn every_documented_parameter_is_answered() {
 }
 
 fn convert(file: &std::path::Path, more: &[&str]) -> std::process::Output {
-    #[expect(clippy::disallowed_methods, reason = "runs the program under test")]
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ovz2lxc"));
-    command.arg("convert").arg("--ve-conf").arg(file).args(["--format", "json"]).args(more);
-    command.stdin(std::process::Stdio::null()).output().unwrap()
+    support::program(&["convert", "--ve-conf"]).arg(file).args(["--format", "json"]).args(more).output().unwrap()
 }
 
 #[test]

@@ -19,6 +19,19 @@ pub fn skip(test: &str, reason: &str) {
     }
 }
 
+/// The program under test with these arguments, nothing to read, and no say of the environment in its colours.
+pub fn program(args: &[&str]) -> std::process::Command {
+    #[expect(clippy::disallowed_methods, reason = "runs the program under test")]
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ovz2lxc"));
+    command.args(args).env_remove("NO_COLOR").stdin(std::process::Stdio::null());
+    command
+}
+
+/// What a program wrote, as text.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 /// The checkout.
 pub fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
