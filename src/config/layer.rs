@@ -5,12 +5,12 @@ use super::values::{
     StorageText, TransportText, VlanId,
 };
 use crate::error::{Doing, Error, Result};
+use crate::host::read_here;
 use crate::model::settings::{EngineChoice, Subnet};
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -256,16 +256,10 @@ pub(super) fn place(path: &Path, text: &str, offset: usize) -> String {
 /// Reads a file of at most 4 MiB as UTF-8.
 pub(super) fn read_text(path: &Path) -> Result<String> {
     const LIMIT: u64 = 4 * 1024 * 1024;
-    let doing = || format!("reading {}", path.display());
-    let mut text = String::new();
-    let usage = |e: std::io::Error| Error::usage(e.to_string());
-    // Asked before it is opened: opening a FIFO waits for a writer.
-    if !std::fs::metadata(path).map_err(usage).doing(doing)?.is_file() {
-        return Err(Error::usage("not a regular file")).doing(doing);
-    }
-    let file = std::fs::File::open(path).map_err(usage).doing(doing)?;
-    file.take(LIMIT + 1).read_to_string(&mut text).map_err(usage).doing(doing)?;
-    if text.len() as u64 > LIMIT { Err(Error::usage("the file is larger than 4 MiB")).doing(doing) } else { Ok(text) }
+    let usage = |e: Error| Error::usage(e.to_string());
+    let text = |bytes| String::from_utf8(bytes).map_err(|_| Error::usage("stream did not contain valid UTF-8"));
+    let read = read_here(path, LIMIT).map_err(usage).and_then(text);
+    read.doing(|| format!("reading {}", path.display()))
 }
 
 #[cfg(test)]

@@ -6,9 +6,11 @@ use super::wrapped::{self, Ear};
 use super::{Host, Process, RemoteShell, run_to_end};
 use crate::error::{Doing, Error, Result};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -82,14 +84,32 @@ pub(super) fn is_installed(program: &str) -> bool {
 
 /// Reads a regular file; opening never waits for the other end of a FIFO and never takes a terminal over.
 pub(super) fn read_local(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
-    use rustix::io::Errno;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let fd = match open(path, flags, Mode::empty()) {
-        Ok(fd) => fd,
-        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
-        Err(Errno::NXIO) => return Err(Error::new("not a regular file")),
-        Err(e) => return Err(e.into()),
-    };
+    match open_local(path) {
+        Ok(fd) => read_open(fd, limit).map(Some),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(e) => Err(not_opened(e)),
+    }
+}
+
+/// Reads a regular file of this host that has to be there, of at most `limit` bytes; waits for nobody at a FIFO.
+///
+/// Fails with the reason alone: the caller says which file it was, and what for.
+pub fn read_here(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    read_open(open_local(path).map_err(not_opened)?, limit)
+}
+
+fn open_local(path: &Path) -> Result<OwnedFd, Errno> {
+    open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
+}
+
+fn not_opened(error: Errno) -> Error {
+    match error {
+        Errno::NXIO => Error::new("not a regular file"),
+        other => other.into(),
+    }
+}
+
+fn read_open(fd: OwnedFd, limit: u64) -> Result<Vec<u8>> {
     if FileType::from_raw_mode(fstat(&fd)?.st_mode) != FileType::RegularFile {
         return Err(Error::new("not a regular file"));
     }
@@ -98,7 +118,7 @@ pub(super) fn read_local(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     if bytes.len() as u64 > limit {
         return Err(Error::new(format!("larger than {limit} bytes")));
     }
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ mod wrapped;
 pub use command::{Command, Effect, Output};
 pub use connect::connect;
 pub use destination::Destination;
-pub use local::Local;
+pub use local::{Local, read_here};
 pub use openssh::OpenSsh;
 pub use profile::{SshOverrides, SshProfile};
 pub use replay::{Exchange, Replay};

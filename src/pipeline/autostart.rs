@@ -1,7 +1,8 @@
 //! `lxc.start.auto` of a configuration that stands: one line is changed, whatever else somebody wrote meanwhile stays.
 
 use crate::error::{Doing, Error, Result};
-use std::io::{ErrorKind, Read, Write};
+use crate::host::{Host, Local};
+use std::io::Write;
 use std::path::Path;
 
 const KEY: &str = "lxc.start.auto";
@@ -36,14 +37,8 @@ pub fn set(config: &Path, on: bool) -> Result<bool> {
 }
 
 fn read(config: &Path) -> Result<Option<String>> {
-    let file = match std::fs::File::open(config) {
-        Ok(file) => file,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e.into()),
-    };
-    let mut text = String::new();
-    file.take(LIMIT + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LIMIT { Err(Error::new("it is larger than 1 MiB")) } else { Ok(Some(text)) }
+    let Some(bytes) = Local::new().read_file(config, LIMIT)? else { return Ok(None) };
+    String::from_utf8(bytes).map(Some).map_err(|_| Error::new("it is not UTF-8"))
 }
 
 /// The value of a line that sets the key.
