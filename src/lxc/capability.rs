@@ -9,6 +9,12 @@ use std::collections::BTreeSet;
 /// What LXC's shared configuration takes from every privileged container: they act on the host, not on the container.
 const BASE: [&str; 5] = ["mac_admin", "mac_override", "sys_time", "sys_module", "sys_rawio"];
 
+/// Tells whether a privileged container never gets a capability, whatever the VE configuration switches on; `sys_time`
+/// it gets, for OpenVZ's containers set the host's clock with it as well.
+pub fn is_host_only(name: &str) -> bool {
+    BASE.contains(&name) && name != "sys_time"
+}
+
 /// The kernel's names (linux/capability.h) up to 5.9, lower case without `cap_`, the only form that LXC takes.
 const KNOWN: &[&str] = &[
     "audit_control",
@@ -81,7 +87,7 @@ pub(super) fn write(config: &ContainerConfig, w: &mut Writer) {
 fn base(unprivileged: bool, on: &BTreeSet<String>, off: &BTreeSet<String>, w: &mut Writer) -> Vec<&'static str> {
     let mut base = if unprivileged { Vec::new() } else { BASE.to_vec() };
     for name in on.iter().filter(|name| BASE.contains(&name.as_str()) && !off.contains(*name)) {
-        if name == "sys_time" && !unprivileged {
+        if !is_host_only(name) && !unprivileged {
             base.retain(|b| b != name);
             w.find(
                 Finding::warning("capability-host-clock", "the container may set the clock of the host")

@@ -33,7 +33,8 @@ mod tests;
 #[cfg(test)]
 mod userns_tests;
 
+pub use capability::is_host_only;
 pub use config::{Abilities, ContainerConfig, Dialect, IdMap, Link, Rendered, RootfsPath, Veth};
 pub use mac::mac_for;
 pub use parse::{parse_config, value_of};
-pub use render::render;
+pub use render::{ORDERS, render};

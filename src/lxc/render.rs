@@ -16,7 +16,7 @@ use crate::model::finding::Finding;
 use std::fmt::Display;
 
 /// BOOTORDERs that are told apart; all that are higher start together.
-const ORDERS: u64 = 10_000;
+pub const ORDERS: u64 = 10_000;
 
 /// The text as it grows, and what could not be said in it.
 pub(super) struct Writer {

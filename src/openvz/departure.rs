@@ -8,6 +8,7 @@ use super::params::APPROXIMATE;
 use super::reading::{Seen, Value, text};
 use super::values::{OPENVZ_CAPABILITIES, effective_devices, is_host_name};
 use super::virtuozzo;
+use crate::lxc;
 use crate::model::names;
 use crate::model::ve::DeviceRule;
 use crate::model::ve::Outcome::{self, Approximated, Blocked, Converted, Ignored};
@@ -51,10 +52,11 @@ pub(super) fn departure(name: &str, seen: &Seen, merged: &Merged<'_>) -> Option<
             "auto: what ran when the node went down starts with it again; taken for yes. In a migration lxc.start.auto \
              stays 0 until the container is handed over",
         ),
-        "BOOTORDER" if whole(merged.values, name).is_some_and(|n| n > MOST_ORDERS) => say(
+        "BOOTORDER" if whole(merged.values, name).is_some_and(|n| n > lxc::ORDERS) => say(
             Approximated,
             format!(
-                "turned round: OpenVZ starts high numbers first, LXC low ones; numbers above {MOST_ORDERS} are equal among themselves"
+                "turned round: OpenVZ starts high numbers first, LXC low ones; numbers above {} are equal among themselves",
+                lxc::ORDERS
             ),
         ),
         "NAME" => name_of_target(&word()?),
@@ -227,12 +229,6 @@ fn interfaces(merged: &Merged<'_>) -> Option<Departure> {
     if lost.is_empty() { None } else { say(Approximated, lost.join("; ")) }
 }
 
-/// What the writer of the configuration gives to no privileged container (`lxc::capability`).
-const HOST_ONLY: &[&str] = &["sys_module", "sys_rawio"];
-
-/// The highest BOOTORDER that `lxc.start.order` tells from others (`lxc::render`).
-const MOST_ORDERS: u64 = 10_000;
-
 /// LXC cannot have every name that vzctl can.
 fn name_of_target(name: &str) -> Option<Departure> {
     match names::target_name(name) {
@@ -278,8 +274,7 @@ fn capabilities(merged: &Merged<'_>) -> Option<Departure> {
     }
     let of_openvz = |name: &&String| OPENVZ_CAPABILITIES.contains(&name.as_str());
     let lost: Vec<String> = mask.on.union(&mask.other).filter(of_openvz).cloned().collect();
-    let refused: Vec<String> =
-        mask.on.difference(&mask.other).filter(|n| HOST_ONLY.contains(&n.as_str())).cloned().collect();
+    let refused: Vec<String> = mask.on.difference(&mask.other).filter(|n| lxc::is_host_only(n)).cloned().collect();
     let mut said = Vec::new();
     let both: Vec<String> = mask.on.intersection(&mask.other).cloned().collect();
     if !both.is_empty() {

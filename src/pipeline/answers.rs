@@ -95,10 +95,11 @@ fn ignored(answer: &mut KeyAnswer, against: Option<&Finding>) {
     };
 }
 
-/// A capability that is switched on is no line; one that LXC must not give is a finding with its name.
+/// A capability that is switched on is no line; one that LXC must not give is a finding with its name. Those that no
+/// privileged container gets the parser has named already.
 fn capabilities(answer: &mut KeyAnswer, findings: &[Finding]) {
-    let refused = findings.iter().filter(|f| f.id == "capability-refused" || f.id.starts_with("unprivileged-cap"));
-    let names: Vec<&str> = refused.map(|f| f.subject.as_str()).collect();
+    let refused = findings.iter().filter(|f| f.id == "capability-refused").map(|f| f.subject.as_str());
+    let names: Vec<&str> = refused.filter(|name| !answer.why.contains(name)).collect();
     if !names.is_empty() {
         answer.outcome = Outcome::Approximated;
         answer.why = format!("{}; not given: {}", answer.why, names.join(", "));
