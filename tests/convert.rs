@@ -13,9 +13,7 @@ const SHOP: &str = "ONBOOT=\"yes\"\nBOOTORDER=\"5\"\nPHYSPAGES=\"0:512M\"\nSWAPP
                     IOLIMIT=\"20M\"\nDESCRIPTION=\"the shop\"\n";
 
 fn ovz2lxc(args: &[&str]) -> Output {
-    #[expect(clippy::disallowed_methods, reason = "runs the program under test")]
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ovz2lxc"));
-    command.args(args).env_remove("NO_COLOR").stdin(std::process::Stdio::null()).output().unwrap()
+    support::program(args).output().unwrap()
 }
 
 /// Converts a text that stands in a file of that name.
@@ -34,8 +32,8 @@ fn none(dir: &Path) -> String {
 }
 
 fn stdout(output: &Output) -> String {
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    assert_eq!(output.status.code(), Some(0), "{}", support::text(&output.stderr));
+    support::text(&output.stdout)
 }
 
 fn document(options: &[&str]) -> Value {
@@ -113,7 +111,7 @@ fn numbers_of_source_and_target_are_said_or_asked_for() {
     assert!(masked("4") && !masked("3"));
     for bad in [["--host-cpus", "0"], ["--source-cpus", "x"], ["--lxc", "0.9"], ["--approximate", "HOSTNAME"]] {
         let output = convert("101.conf", SHOP.as_bytes(), &bad);
-        assert_eq!(output.status.code(), Some(2), "{bad:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(2), "{bad:?}: {}", support::text(&output.stderr));
     }
 }
 
@@ -140,7 +138,7 @@ fn the_result_is_written_where_it_is_wanted_and_nothing_is_replaced() {
     std::fs::write(out.join("config"), "mine").unwrap();
     let again = convert("101.conf", SHOP.as_bytes(), &options);
     assert_eq!(again.status.code(), Some(1));
-    let error = String::from_utf8_lossy(&again.stderr).into_owned();
+    let error = support::text(&again.stderr);
     assert!(error.contains("File exists") && error.contains("hint:"), "{error}");
     assert_eq!(std::fs::read_to_string(out.join("config")).unwrap(), "mine");
 }
@@ -231,7 +229,7 @@ fn what_cannot_be_read_is_refused_at_once() {
         ["--ve-conf", good, "--plan", fifo],
     ] {
         let output = ovz2lxc(&[&["convert"][..], &args].concat());
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        let error = support::text(&output.stderr);
         assert!(matches!(output.status.code(), Some(1 | 2)), "{args:?}: {error}");
         assert!(error.contains("not a regular file"), "{args:?}: {error}");
     }
@@ -243,11 +241,11 @@ fn a_file_that_vzctl_makes_nothing_of_is_no_configuration() {
     for text in [many.as_str(), "HOSTNAME=\"web\n", "\u{feff}HOSTNAME=\"web1\"\n"] {
         let output = convert("101.conf", text.as_bytes(), &["--lxc", "5.0"]);
         assert_eq!(output.status.code(), Some(1), "{text}");
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        let error = support::text(&output.stderr);
         assert!(error.contains("is not a VE configuration"), "{error}");
     }
     let output = convert("101.conf", b"HOSTNAME=\"web\n", &["--lxc", "5.0"]);
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    let error = support::text(&output.stderr);
     assert!(error.contains("101.conf:1:10") && error.contains("quote"), "line, column and what vzctl does: {error}");
 }
 
@@ -324,4 +322,36 @@ fn lines_of(keys: &[&str], options: &[&str]) -> (Vec<String>, Option<(String, St
     let answers = document["keys"].as_array().unwrap();
     let text = |answer: &Value, field: &str| answer[field].as_str().unwrap().to_owned();
     (lines, answers.last().filter(|_| !keys.is_empty()).map(|a| (text(a, "outcome"), text(a, "into"))))
+}
+
+#[test]
+fn what_is_accepted_is_accepted_here_too() {
+    let found = |options: &[&str]| {
+        let options = [&["--lxc", "5.0", "--format", "json"], options].concat();
+        let output = convert("101.conf", b"PCI=\"00:1d.0\"\n", &options);
+        let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let findings = document["findings"].as_array().unwrap().clone();
+        let of =
+            |id: &str| findings.iter().filter(|f| f["id"] == id).map(|f| f["severity"].clone()).collect::<Vec<_>>();
+        (of("ve-pci"), of("accept-unused").len())
+    };
+    assert_eq!(found(&[]), (vec!["overridable".into()], 0));
+    assert_eq!(found(&["--accept", "ve-pci"]), (vec!["warning".into()], 0));
+    assert_eq!(found(&["--accept", "no-such-finding"]), (vec!["overridable".into()], 1));
+}
+
+#[test]
+fn a_capability_that_is_not_given_is_named_once() {
+    let why = |options: &[&str]| {
+        let options = [&["--lxc", "5.0", "--format", "json"], options].concat();
+        let output = convert("101.conf", b"CAPABILITY=\"SYS_MODULE:on SYS_TIME:on SYS_NICE:off\"\n", &options);
+        let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        assert_eq!(document["keys"][0]["outcome"], "approximated");
+        document["keys"][0]["why"].as_str().unwrap().to_owned()
+    };
+    let named = |why: &str, name: &str| why.matches(name).count();
+    let privileged = why(&[]);
+    assert_eq!((named(&privileged, "sys_module"), named(&privileged, "sys_time")), (1, 0), "{privileged}");
+    let unprivileged = why(&["--unprivileged"]);
+    assert_eq!((named(&unprivileged, "sys_module"), named(&unprivileged, "sys_time")), (1, 1), "{unprivileged}");
 }

@@ -95,7 +95,7 @@ pub fn autostart(facts: &Facts) -> bool {
 
 /// Returns the LXC version that is written for.
 pub fn version(facts: &Facts) -> LxcVersion {
-    facts.settings.lxc_version.or(facts.target.lxc).unwrap_or(LxcVersion { major: 5, minor: 0 })
+    facts.settings.lxc_version.or(facts.target.lxc).unwrap_or(LxcVersion::ASSUMED)
 }
 
 /// Returns the user name space of an unprivileged container: the operator's ids or the first that no configuration under

@@ -8,6 +8,7 @@ pub mod dry_run;
 pub mod engine;
 #[cfg(test)]
 mod engine_tests;
+pub mod files;
 pub mod migration;
 pub mod network;
 pub mod peek;

@@ -25,6 +25,21 @@ pub struct Interface {
     pub nic: Option<Nic>,
 }
 
+impl Interface {
+    /// Makes the interface that a guest is told about: LXC sets what the guest's files do not.
+    pub fn new(veth: Veth, nic: Nic) -> Interface {
+        let by_lxc = nic.method == Method::None;
+        let veth = Veth {
+            mtu: nic.mtu,
+            addresses: if by_lxc { nic.addresses.clone() } else { Vec::new() },
+            gateway4: nic.gateway4.filter(|_| by_lxc),
+            gateway6: nic.gateway6.filter(|_| by_lxc),
+            ..veth
+        };
+        Interface { veth, nic: Some(nic) }
+    }
+}
+
 /// Returns the container's interfaces: first the successors of venet0, then those of NETIF. `otherwise` is the bridge of
 /// an interface for which none is known; without it that is an error.
 pub fn interfaces(facts: &Facts, otherwise: Option<&str>) -> Result<Vec<Interface>> {
@@ -99,13 +114,7 @@ fn venet_successor(
     }
     let method = if by_lxc { Method::None } else { Method::Static };
     let nic = Nic { name: name.into(), mac: Some(mac.clone()), method, addresses, gateway4, gateway6, mtu };
-    let mut veth = Veth { mtu, ..Veth::new(name, mac, link) };
-    if by_lxc {
-        veth.addresses.clone_from(&nic.addresses);
-        veth.gateway4 = nic.gateway4;
-        veth.gateway6 = nic.gateway6;
-    }
-    Ok(Interface { veth, nic: Some(nic) })
+    Ok(Interface::new(Veth::new(name, mac, link), nic))
 }
 
 fn named(facts: &Facts, bridge: Option<&str>) -> Result<String> {
@@ -115,7 +124,8 @@ fn named(facts: &Facts, bridge: Option<&str>) -> Result<String> {
     })
 }
 
-fn mac(facts: &Facts, ifname: &str) -> String {
+/// Returns the MAC address of an interface that brings none: the same for a container of a node each time.
+pub fn mac(facts: &Facts, ifname: &str) -> String {
     lxc::mac_for(&format!("{}/{}", facts.source, facts.container.ctid), ifname)
 }
 

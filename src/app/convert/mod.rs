@@ -1,6 +1,5 @@
 //! `convert`: a VE configuration alone, without node and target.
 
-mod files;
 mod target;
 
 use super::{Work, json, tools};
@@ -9,19 +8,17 @@ use crate::cli::{ConvertArgs, Format};
 use crate::config::Layer;
 use crate::error::{Doing, Error, Result};
 use crate::guest;
-use crate::model::ctid::Ctid;
+use crate::host::read_here;
 use crate::model::facts::Facts;
 use crate::model::finding::Finding;
 use crate::model::guest::Guest;
 use crate::model::ve::{Resolver, VeConfig};
 use crate::openvz::{self, ParseContext};
-use crate::pipeline::configure::{self, Purpose};
-use crate::pipeline::{answers, network, planner};
+use crate::pipeline::configure::{self, HOOK, Purpose};
+use crate::pipeline::{answers, files, network, planner};
 use crate::rootfs::Rootfs;
 use crate::ui::screens;
-use files::Files;
 use serde_json::{Value, json as value};
-use std::io::Read;
 use std::path::Path;
 
 /// Runs `convert`.
@@ -50,29 +47,28 @@ pub(super) fn run(work: &Work<'_>, args: &ConvertArgs) -> Result<()> {
     };
     let rendered = configure::configuration(&facts, &volume, &interfaces, Purpose::Conversion)?;
     answers::settle(&mut facts.container.ve.keys, &rendered);
-    findings.extend(facts.container.ve.findings.iter().cloned());
     findings.extend(evaluated(&facts, plan.is_some()));
     findings.extend(rendered.findings);
     findings.sort_by_key(|f| f.severity);
-    let directory = facts.settings.lxc_path.join(&facts.target_name);
-    let files = Files::new(&directory, &rendered.text, rendered.hook.as_deref());
     if let Some(output) = &args.output {
-        files.write(output)?;
+        std::fs::create_dir_all(output).doing(|| format!("making {}", output.display()))?;
+        files::write_all(&files::files(&output.join("config"), &rendered.text, rendered.hook.as_deref()))?;
     }
-    let (ctid, ve) = (&facts.container.ctid, &facts.container.ve);
+    let place = facts.settings.lxc_path.join(&facts.target_name).join(HOOK);
+    let hook = rendered.hook.as_deref().map(|text| (place.as_path(), text));
     match args.format {
         Format::Text => {
             let shown = screens::Conversion {
-                config: files.config(),
-                hook: files.hook(),
+                config: &rendered.text,
+                hook,
                 privileged: !facts.settings.unprivileged,
-                keys: &ve.keys,
+                keys: &facts.container.ve.keys,
                 findings: &findings,
             };
             work.screen.print(&screens::converted(&shown, work.screen.style()))?;
         }
         Format::Json => {
-            work.screen.print(&json(&document(ctid, ve, !facts.settings.unprivileged, &files, &findings))?)?;
+            work.screen.print(&json(&document(&facts, &rendered.text, hook, &findings))?)?;
         }
     }
     Ok(())
@@ -99,9 +95,10 @@ fn look_inside(ve: &VeConfig, tree: Option<&Path>) -> Result<(Guest, Vec<Finding
     Ok((Guest { arch: arch.unwrap_or_default().to_owned(), ..Guest::unknown() }, vec![finding]))
 }
 
-/// What the checks say that need neither node nor target.
+/// What reading the configuration found, and what the checks say that need neither node nor target; what the operator
+/// accepts is accepted.
 fn evaluated(facts: &Facts, planned: bool) -> Vec<Finding> {
-    const FAMILIES: [&str; 6] = [
+    const OFFLINE: [&str; 6] = [
         "network-prefix-unknown",
         "network-gateway-unknown",
         "network-routed-unsupported",
@@ -110,10 +107,10 @@ fn evaluated(facts: &Facts, planned: bool) -> Vec<Finding> {
         "capability-",
     ];
     let mut findings = check::evaluate(facts);
-    findings.retain(|f| {
-        let network = f.id.starts_with("network-");
-        FAMILIES.iter().any(|family| f.id.starts_with(family)) && !(network && planned)
-    });
+    let needs_more: Vec<&str> =
+        check::rules().map(check::Rule::id).filter(|id| !OFFLINE.iter().any(|known| id.starts_with(known))).collect();
+    let left_out = |f: &Finding| needs_more.contains(&f.id.as_str()) || (planned && f.id.starts_with("network-"));
+    findings.retain(|f| !left_out(f));
     findings
 }
 
@@ -130,19 +127,12 @@ fn meaningless(path: &Path, ve: &VeConfig) -> Error {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     const LIMIT: u64 = 64 * 1024 * 1024;
-    let doing = || format!("reading {}", path.display());
-    // Asked before it is opened: opening a FIFO waits for a writer.
-    if !std::fs::metadata(path).doing(doing)?.is_file() {
-        return Err(Error::new("not a regular file")).doing(doing);
-    }
-    let file = std::fs::File::open(path).doing(doing)?;
-    let mut bytes = Vec::new();
-    file.take(LIMIT + 1).read_to_end(&mut bytes).doing(doing)?;
-    if bytes.len() as u64 > LIMIT { Err(Error::new("the file is larger than 64 MiB")).doing(doing) } else { Ok(bytes) }
+    read_here(path, LIMIT).doing(|| format!("reading {}", path.display()))
 }
 
 /// The document of the contract.
-fn document(ctid: &Ctid, ve: &VeConfig, privileged: bool, files: &Files<'_>, findings: &[Finding]) -> Value {
+fn document(facts: &Facts, config: &str, hook: Option<(&Path, &str)>, findings: &[Finding]) -> Value {
+    let ve = &facts.container.ve;
     let list = |resolver: &Resolver| match resolver {
         Resolver::Unset => Vec::new(),
         Resolver::Inherit => vec!["inherit".to_owned()],
@@ -155,7 +145,7 @@ fn document(ctid: &Ctid, ve: &VeConfig, privileged: bool, files: &Files<'_>, fin
         .collect();
     value!({
         "schema": 1,
-        "ctid": ctid,
+        "ctid": facts.container.ctid,
         "hostname": ve.hostname,
         "nameservers": list(&ve.nameservers),
         "searchdomains": list(&ve.searchdomains),
@@ -166,9 +156,9 @@ fn document(ctid: &Ctid, ve: &VeConfig, privileged: bool, files: &Files<'_>, fin
         "capabilities": ve.capabilities,
         "features": ve.features,
         "devices": devices,
-        "privileged": privileged,
-        "lxc_config": files.config(),
-        "hook": files.hook().map(|(path, text)| value!({ "path": path, "text": text })),
+        "privileged": !facts.settings.unprivileged,
+        "lxc_config": config,
+        "hook": hook.map(|(path, text)| value!({ "path": path, "text": text })),
         "keys": ve.keys,
         "findings": findings,
     })

@@ -4,13 +4,13 @@ use crate::app::Work;
 use crate::cli::ConvertArgs;
 use crate::config::Merged;
 use crate::error::{Doing, Result};
-use crate::lxc::{self, Link, Veth};
+use crate::lxc::{Link, Veth};
 use crate::model::container::SourceContainer;
 use crate::model::ctid::Ctid;
 use crate::model::facts::{ClusterFacts, Facts, StorageFacts};
 use crate::model::finding::Finding;
 use crate::model::guest::Guest;
-use crate::model::network::{GuestPlan, Method, Nic};
+use crate::model::network::GuestPlan;
 use crate::model::settings::AddressMode;
 use crate::model::target::{CgroupMode, Forwarding, LxcVersion, Target};
 use crate::model::ve::VeConfig;
@@ -75,7 +75,7 @@ pub(super) fn facts(
 
 /// Another host: nothing of this one holds for it but what everybody has.
 fn elsewhere(here: Target, named: Option<LxcVersion>) -> Target {
-    let version = named.unwrap_or(LxcVersion { major: 5, minor: 0 });
+    let version = named.unwrap_or(LxcVersion::ASSUMED);
     Target {
         lxc: Some(version),
         // The kernels of LXC before 2.1 mostly count no processes, and the start fails where the file is missing.
@@ -108,13 +108,13 @@ pub(super) fn planned(facts: &Facts, plan: &GuestPlan, findings: &mut Vec<Findin
             Some(at) => rest.remove(at).veth,
             None => {
                 let bridge = facts.bridge(None).unwrap_or(BRIDGE);
-                Veth::new(&nic.name, lxc::mac_for(facts.container.ctid.as_str(), &nic.name), Link::bridge(bridge))
+                Veth::new(&nic.name, network::mac(facts, &nic.name), Link::bridge(bridge))
             }
         };
         if let Some(mac) = &nic.mac {
             veth.mac.clone_from(mac);
         }
-        all.push(Interface { veth: with_addresses(veth, nic), nic: Some(nic.clone()) });
+        all.push(Interface::new(veth, nic.clone()));
     }
     // An interface of NETIF has its addresses in the guest's own files; a successor of venet0 is what the plan is about.
     all.extend(rest.into_iter().filter(|i| i.nic.is_none()));
@@ -130,13 +130,4 @@ pub(super) fn planned(facts: &Facts, plan: &GuestPlan, findings: &mut Vec<Findin
         );
     }
     Ok(all)
-}
-
-fn with_addresses(mut veth: Veth, nic: &Nic) -> Veth {
-    let by_lxc = nic.method == Method::None;
-    veth.mtu = nic.mtu;
-    veth.addresses = if by_lxc { nic.addresses.clone() } else { Vec::new() };
-    veth.gateway4 = nic.gateway4.filter(|_| by_lxc);
-    veth.gateway6 = nic.gateway6.filter(|_| by_lxc);
-    veth
 }

@@ -4,53 +4,20 @@ use super::super::migration::Migration;
 use crate::error::{Doing, Error, Result};
 use crate::model::settings::IdRange;
 use crate::pipeline::autostart;
-use crate::pipeline::configure::HOOK;
+use crate::pipeline::files::{self, NewFile, write_all};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::step::{OnFailure, Step, Undo};
 use serde_json::{Value, json};
 use std::fs::Permissions;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 pub(super) struct WriteConfig;
 
-/// What is written: path, text, mode.
-fn files(plan: &Plan) -> Vec<(PathBuf, &str, u32)> {
-    let mut files = Vec::new();
-    if let Some(hook) = &plan.hook {
-        files.push((plan.config_path.with_file_name(HOOK), hook.as_str(), 0o755));
-    }
-    // Last: with it there is a container, which has to have everything.
-    files.push((plan.config_path.clone(), plan.config_text.as_str(), 0o640));
-    files
-}
-
-/// Refuses what is there already: it is not ours.
-fn write_new(path: &Path, text: &str, mode: u32) -> Result<()> {
-    let doing = || format!("writing {}", path.display());
-    let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path).doing(doing)?;
-    let permissions = Permissions::from_mode(mode); // whatever the umask is
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.set_permissions(permissions));
-    if let Err(error) = written.and_then(|()| file.sync_all()) {
-        let _ = std::fs::remove_file(path); // ours: it was made above
-        return Err(error).doing(doing);
-    }
-    Ok(())
-}
-
-/// Writes all of it, or nothing.
-fn write_all(plan: &Plan) -> Result<()> {
-    let files = files(plan);
-    for (at, (path, text, mode)) in files.iter().enumerate() {
-        if let Err(error) = write_new(path, text, *mode) {
-            for (written, ..) in &files[..at] {
-                let _ = std::fs::remove_file(written);
-            }
-            return Err(error);
-        }
-    }
-    Ok(())
+/// What is written.
+fn files(plan: &Plan) -> Vec<NewFile<'_>> {
+    files::files(&plan.config_path, &plan.config_text, plan.hook.as_deref())
 }
 
 /// Where the step keeps the mode that the container's directory had.
@@ -88,7 +55,7 @@ fn write(plan: &Plan) -> Result<Value> {
             before = let_through(dir)?;
         }
     }
-    if let Err(error) = write_all(plan) {
+    if let Err(error) = write_all(&files(plan)) {
         if let Some((dir, mode)) = dir.zip(before) {
             close_again(dir, mode)?;
         }
@@ -99,7 +66,7 @@ fn write(plan: &Plan) -> Result<Value> {
 
 /// Removes what was written, and the directory when nothing else is in it.
 fn take_back(plan: &Plan, done: Option<&Value>) -> Result<()> {
-    for (path, ..) in files(plan).iter().rev() {
+    for NewFile { path, .. } in files(plan).iter().rev() {
         match std::fs::remove_file(path) {
             Err(e) if e.kind() != ErrorKind::NotFound => {
                 return Err(e).doing(|| format!("removing {}", path.display()));
@@ -138,7 +105,8 @@ impl Step<Migration<'_>> for WriteConfig {
     }
 
     fn commands(&self, m: &Migration<'_>) -> Vec<String> {
-        files(m.plan).iter().map(|(path, _, mode)| format!("write {} (mode {mode:04o})", path.display())).collect()
+        let line = |f: &NewFile<'_>| format!("write {} (mode {:04o})", f.path.display(), f.mode);
+        files(m.plan).iter().map(line).collect()
     }
 
     fn apply(&self, m: &mut Migration<'_>) -> Result<Value> {
@@ -158,7 +126,7 @@ impl Step<Migration<'_>> for WriteConfig {
     }
 
     fn still_done(&self, m: &Migration<'_>, _: &Value) -> Result<bool> {
-        Ok(files(m.plan).iter().all(|(path, ..)| path.exists()))
+        Ok(files(m.plan).iter().all(|file| file.path.exists()))
     }
 
     fn on_failure(&self) -> OnFailure {
@@ -187,7 +155,7 @@ mod tests {
     fn a_hook_is_written_beside_the_configuration() {
         let dir = tempfile::tempdir().unwrap();
         let plan = plan(dir.path(), Some("#!/bin/sh\n"));
-        write_all(&plan).unwrap();
+        write_all(&files(&plan)).unwrap();
         assert_eq!(std::fs::read_to_string(dir.path().join("start-host")).unwrap(), "#!/bin/sh\n");
         assert_eq!((mode(&dir.path().join("start-host")), mode(&plan.config_path)), (0o755, 0o640));
         assert_eq!(std::fs::read_to_string(&plan.config_path).unwrap(), plan.config_text);
@@ -198,13 +166,13 @@ mod tests {
         for name in ["start-host", "config"] {
             let dir = tempfile::tempdir().unwrap();
             std::fs::write(dir.path().join(name), "mine").unwrap();
-            let error = write_all(&plan(dir.path(), Some("#!/bin/sh\n"))).unwrap_err();
+            let error = write_all(&files(&plan(dir.path(), Some("#!/bin/sh\n")))).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
             assert_eq!(std::fs::read_to_string(dir.path().join(name)).unwrap(), "mine");
             assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing else is left");
         }
         let dir = tempfile::tempdir().unwrap();
-        write_all(&plan(dir.path(), None)).unwrap();
+        write_all(&files(&plan(dir.path(), None))).unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no hook, no script");
     }
 

@@ -13,7 +13,7 @@ use crate::ui::table::{self, simple};
 use crate::ui::terminal::Style;
 use crate::ui::text::{plain, wrap};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// One migration of `status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -100,7 +100,7 @@ pub struct Conversion<'a> {
     /// The configuration.
     pub config: &'a str,
     /// The script that it calls, with its place.
-    pub hook: Option<(PathBuf, &'a str)>,
+    pub hook: Option<(&'a Path, &'a str)>,
     /// Its root is the host's root.
     pub privileged: bool,
     /// What became of each key.
@@ -114,7 +114,7 @@ pub fn converted(made: &Conversion<'_>, style: Style) -> String {
     let mut text = made.config.to_owned();
     let head = |text: &mut String, title: &str| text.push_str(&format!("\n{}\n", style.paint.bold(title)));
     let width = usize::from(style.width).saturating_sub(2);
-    if let Some((path, script)) = &made.hook {
+    if let Some((path, script)) = made.hook {
         head(&mut text, &format!("# {} (mode 0755):", plain(&path.display().to_string())));
         for line in script.lines() {
             text.push_str(&format!("#   {}\n", plain(line)));
