@@ -119,6 +119,7 @@ pub(super) fn copy(work: &Work<'_>, args: &CopyArgs) -> Result<()> {
         target: &target,
         pass: if args.delta { Pass::Final } else { Pass::Live },
         excludes: Vec::new(),
+        tuning: merged.settings.tuning,
         ctid: "copy".into(),
         phase: "copy".into(),
         expected: None,

@@ -94,6 +94,8 @@ fn settings(top: &Layer) -> Settings {
         cluster: top.cluster.as_ref().map_or(d.cluster, super::ClusterText::value),
         shared_fs: top.shared_fs.clone(),
         engine: top.engine.unwrap_or(d.engine),
+        verify: d.verify,
+        tuning: d.tuning,
         live_passes: top.live_passes.unwrap_or(d.live_passes),
         stop_timeout: top.stop_timeout,
         health_timeout: top.health_timeout.unwrap_or(d.health_timeout),

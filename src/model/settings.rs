@@ -21,6 +21,49 @@ pub enum EngineChoice {
     Rsync,
 }
 
+/// How the source's and the target's tree are compared after the last copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verify {
+    /// Not at all.
+    None,
+    /// Every attribute of every entry.
+    #[default]
+    Metadata,
+    /// Content too, by checksums that both sides compute.
+    Content,
+}
+
+/// How what travels is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compress {
+    /// When the link is slower than compressing, with the best that both sides have.
+    #[default]
+    Auto,
+    /// Not at all.
+    None,
+    /// gzip, level 1.
+    Gzip,
+    /// zstd, level 1.
+    Zstd,
+    /// lz4.
+    Lz4,
+}
+
+/// What a copy takes of the source and of the way there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Tuning {
+    /// Streams at once, each over its own SSH session; by the cores of both sides when unset.
+    pub streams: Option<std::num::NonZeroU32>,
+    /// Compression.
+    pub compress: Compress,
+    /// Most bytes a second over all streams, as they travel.
+    pub bwlimit: Option<Bytes>,
+    /// The source's programs run with the usual CPU and I/O priority, not with the lowest.
+    pub full_speed: bool,
+}
+
 /// Which SSH client is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TransportChoice {
@@ -142,6 +185,10 @@ pub struct Settings {
     pub shared_fs: Option<String>,
     /// Copy engine.
     pub engine: EngineChoice,
+    /// Comparison after the last copy.
+    pub verify: Verify,
+    /// What a copy takes of the source and of the way there.
+    pub tuning: Tuning,
     /// Copy passes while the container runs, at most.
     pub live_passes: u32,
     /// Seconds that the container gets to shut down on the source; the source's STOP_TIMEOUT or 120 when unset.
@@ -188,6 +235,8 @@ impl Default for Settings {
             cluster: ClusterChoice::default(),
             shared_fs: None,
             engine: EngineChoice::default(),
+            verify: Verify::default(),
+            tuning: Tuning::default(),
             live_passes: 1,
             stop_timeout: None,
             health_timeout: 60,

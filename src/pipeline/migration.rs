@@ -153,6 +153,7 @@ impl<'a> Migration<'a> {
             target,
             pass,
             excludes: excludes(),
+            tuning: self.plan.tuning,
             ctid: self.ctid(),
             phase: phase.to_owned(),
             expected: Some((usage.inodes, usage.bytes.0)),

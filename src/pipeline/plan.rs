@@ -6,7 +6,7 @@ use crate::model::finding::Finding;
 use crate::model::guest::Guest;
 use crate::model::network::GuestPlan;
 use crate::model::resource::ResourcePlan;
-use crate::model::settings::EngineChoice;
+use crate::model::settings::{EngineChoice, Tuning, Verify};
 use crate::model::volume::VolumePlan;
 use crate::openvz::Fenced;
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,12 @@ pub struct Plan {
     pub mount_point: PathBuf,
     /// The copy engine.
     pub engine: EngineChoice,
+    /// What a copy takes of the source and of the way there.
+    #[serde(default)]
+    pub tuning: Tuning,
+    /// Comparison after the last copy.
+    #[serde(default)]
+    pub verify: Verify,
     /// Copy passes while the container runs.
     pub live_passes: u32,
     /// Seconds that the container gets to shut down on the source.

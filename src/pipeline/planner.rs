@@ -95,6 +95,8 @@ pub fn plan(facts: &Facts, volume: VolumePlan, way: Way<'_>) -> Result<Plan> {
         guest: facts.guest.clone(),
         mount_point: way.state.join("rootfs"),
         engine: settings.engine,
+        tuning: settings.tuning,
+        verify: settings.verify,
         live_passes: settings.live_passes.max(1),
         stop_timeout,
         guest_plan,

@@ -1,7 +1,7 @@
 //! What has to be sent and what has to go: the source's index against what is on the target.
 
 use super::exclude::Excludes;
-use super::index::{Entry, Index, order};
+use super::index::{Index, order};
 use crate::cancel::Cancel;
 use crate::error::{Doing, Result};
 use crate::rootfs::Rootfs;
@@ -34,15 +34,15 @@ pub(super) fn compare(
         unchanged,
         excludes,
         cancel,
-        needed: vec![false; index.entries().len()],
+        needed: vec![false; index.len()],
         deleted: 0,
         next: 0,
         touched: HashSet::new(),
         inodes: HashMap::new(),
     };
-    if let Some(top) = index.entries().first().filter(|e| e.path.is_empty()) {
+    if index.find(b"") == Some(0) {
         let status = Status::of(target.as_fd()).doing(|| "looking at the target's top directory")?;
-        comparison.needed[0] = !(unchanged[0] && comparison.looks_same(top, &status, || Ok(Vec::new()))?);
+        comparison.needed[0] = !(unchanged[0] && comparison.looks_same(0, &status, || Ok(Vec::new()))?);
         comparison.next = 1;
     }
     walk(target.as_fd(), &mut comparison).doing(|| format!("comparing with {}", target.path().display()))?;
@@ -73,15 +73,15 @@ impl Visitor for Comparison<'_> {
         if self.is_kept(at) {
             return Ok(Descend::No);
         }
-        while let Some(entry) = self.index.entries().get(self.next) {
-            match order(&entry.path, at.path) {
+        while self.next < self.index.len() {
+            match order(&self.index.path(self.next), at.path) {
                 Ordering::Less => {
                     self.needed[self.next] = true;
                     self.next += 1;
                 }
                 Ordering::Equal => {
                     self.next += 1;
-                    return self.meet(self.next - 1, entry, at);
+                    return self.meet(self.next - 1, at);
                 }
                 Ordering::Greater => break,
             }
@@ -105,14 +105,15 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    fn meet(&mut self, position: usize, entry: &Entry, at: &At<'_>) -> Result<Descend> {
+    fn meet(&mut self, position: usize, at: &At<'_>) -> Result<Descend> {
+        let entry = self.index.entry(position);
         if entry.kind != at.status.kind {
             self.remove(at)?;
             self.needed[position] = true;
             return Ok(Descend::No);
         }
         let link = || Ok(rustix::fs::readlinkat(at.dir, at.name, Vec::new())?.into_bytes());
-        let same = self.unchanged[position] && self.looks_same(entry, at.status, link)?;
+        let same = self.unchanged[position] && self.looks_same(position, at.status, link)?;
         self.needed[position] = !same;
         if same && entry.is_linked() {
             self.inodes.insert(position, at.status.inode);
@@ -120,7 +121,8 @@ impl Comparison<'_> {
         Ok(Descend::Yes)
     }
 
-    fn looks_same(&self, entry: &Entry, found: &Status, link: impl FnOnce() -> Result<Vec<u8>>) -> Result<bool> {
+    fn looks_same(&self, position: usize, found: &Status, link: impl FnOnce() -> Result<Vec<u8>>) -> Result<bool> {
+        let entry = self.index.entry(position);
         let attributes = entry.kind == found.kind
             && (entry.mode == found.mode || entry.kind == Kind::Symlink)
             && (entry.uid, entry.gid) == (found.uid, found.gid)
@@ -128,7 +130,7 @@ impl Comparison<'_> {
         Ok(attributes
             && match entry.kind {
                 Kind::File => entry.size == found.size,
-                Kind::Symlink => *entry.link == *link()?,
+                Kind::Symlink => self.index.link(position) == link()?,
                 _ => true,
             })
     }
@@ -144,33 +146,24 @@ impl Comparison<'_> {
     }
 
     fn add_directories(&mut self) {
-        let needed = self.index.entries().iter().zip(&self.needed).filter(|(_, needed)| **needed);
-        for parent in needed.filter_map(|(entry, _)| parent(&entry.path)) {
-            // Most entries share a directory with the one before.
-            if !self.touched.contains(parent) {
-                self.touched.insert(parent.to_vec());
-            }
-        }
         for path in &self.touched {
             if let Some(position) = self.index.find(path) {
                 self.needed[position] = true;
             }
         }
+        // From the end: a directory comes before what is in it, and one that is sent has its own sent too.
+        for position in (0..self.needed.len()).rev().filter(|i| self.needed[*i]).collect::<Vec<_>>() {
+            if let Some(parent) = self.index.parent(position) {
+                self.needed[parent] = true;
+            }
+        }
     }
-}
-
-/// Returns the directory of a path; `None` for the top.
-fn parent(path: &[u8]) -> Option<&[u8]> {
-    if path.is_empty() {
-        return None;
-    }
-    Some(&path[..path.iter().rposition(|b| *b == b'/').unwrap_or(0)])
 }
 
 /// Returns the positions of all names of each inode that has several, by inode number.
 pub(super) fn link_groups(index: &Index) -> HashMap<u64, Vec<usize>> {
     let mut groups: HashMap<u64, Vec<usize>> = HashMap::new();
-    for (position, entry) in index.entries().iter().enumerate().filter(|(_, e)| e.is_linked()) {
+    for (position, entry) in index.entries().enumerate().filter(|(_, e)| e.is_linked()) {
         groups.entry(entry.inode).or_default().push(position);
     }
     groups

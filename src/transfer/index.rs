@@ -15,13 +15,9 @@ pub(super) const FORMAT: &str = "%y %m %U %G %s %b %T@ %C@ %n %i\\0%P\\0%l\\0";
 /// Longest field, a path far beyond PATH_MAX.
 const LONGEST: u64 = 1 << 20;
 
-/// One entry of a tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One entry of a tree, without its name: [`Index::path`], [`Index::link`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// Its path below the top; empty for the top itself.
-    pub(super) path: Box<[u8]>,
-    /// Where a link points.
-    pub(super) link: Box<[u8]>,
     /// What it is.
     pub(super) kind: Kind,
     /// Permission, set-id and sticky bits (07777).
@@ -48,7 +44,7 @@ impl Entry {
     /// Tells whether this is the same entry in the same state. Blocks do not count: they change when a file is written
     /// back, long after the change.
     fn same_state(&self, other: &Entry) -> bool {
-        Entry { blocks: 0, ..self.clone() } == Entry { blocks: 0, ..other.clone() }
+        Entry { blocks: 0, ..*self } == Entry { blocks: 0, ..*other }
     }
 
     /// Tells whether it is one of several names of an inode.
@@ -69,10 +65,17 @@ pub(super) fn order(a: &[u8], b: &[u8]) -> Ordering {
     a.iter().map(key).cmp(b.iter().map(key))
 }
 
-/// All entries of a tree.
+#[derive(Debug)]
+struct Named {
+    path: Box<[u8]>,
+    link: Box<[u8]>,
+    entry: Entry,
+}
+
+/// All entries of a tree, in the order of a walk: the top is the first, a directory comes before what is in it.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    entries: Vec<Entry>,
+    entries: Vec<Named>,
     whole_seconds: bool,
 }
 
@@ -85,12 +88,12 @@ impl Index {
     ) -> Result<Index> {
         let mut index = Index { entries: Vec::new(), whole_seconds: true };
         let mut count = 0;
-        while let Some((entry, fraction)) = read_entry(&mut input)? {
+        while let Some((named, fraction)) = read_entry(&mut input)? {
             index.whole_seconds &= !fraction;
             count += 1;
             seen(count)?;
-            if !excludes.matches(&entry.path) {
-                index.entries.push(entry);
+            if !excludes.matches(&named.path) {
+                index.entries.push(named);
             }
         }
         index.entries.sort_unstable_by(|a, b| order(&a.path, &b.path));
@@ -101,9 +104,38 @@ impl Index {
         Ok(index)
     }
 
-    /// Returns the entries in the order of a walk.
-    pub(super) fn entries(&self) -> &[Entry] {
-        &self.entries
+    /// Returns how many entries there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Returns the entry at a position.
+    pub(super) fn entry(&self, position: usize) -> Entry {
+        self.entries[position].entry
+    }
+
+    /// Returns all entries in order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.entries.iter().map(|named| named.entry)
+    }
+
+    /// Returns the path of an entry below the top; empty for the top itself.
+    pub(super) fn path(&self, position: usize) -> Vec<u8> {
+        self.entries[position].path.to_vec()
+    }
+
+    /// Returns where a link points.
+    pub(super) fn link(&self, position: usize) -> &[u8] {
+        &self.entries[position].link
+    }
+
+    /// Returns the directory that an entry is in; `None` for the top and where it is not part of the index.
+    pub(super) fn parent(&self, position: usize) -> Option<usize> {
+        let path = &self.entries[position].path;
+        if path.is_empty() {
+            return None;
+        }
+        self.find(&path[..path.iter().rposition(|b| *b == b'/').unwrap_or(0)])
     }
 
     /// Returns the position of the entry at `path`.
@@ -124,22 +156,23 @@ impl Index {
             while self.entries.get(at).is_some_and(|e| order(&e.path, &old.path) == Ordering::Less) {
                 at += 1;
             }
-            if let Some(entry) = self.entries.get(at).filter(|e| e.path == old.path) {
-                unchanged[at] = entry.same_state(&old);
+            if let Some(now) = self.entries.get(at).filter(|e| e.path == old.path) {
+                unchanged[at] = now.link == old.link && now.entry.same_state(&old.entry);
             }
         }
         Ok(unchanged)
     }
 
     /// Writes one entry in the format that [`Index::read`] takes.
-    pub(super) fn write_entry(&self, output: &mut dyn Write, entry: &Entry) -> std::io::Result<()> {
+    pub(super) fn write_entry(&self, output: &mut dyn Write, position: usize) -> std::io::Result<()> {
+        let Named { path, link, entry } = &self.entries[position];
         let Entry { mode, uid, gid, size, blocks, links, inode, .. } = entry;
         let (mtime, ctime) = (self.time_text(entry.mtime), self.time_text(entry.ctime));
         let kind = LETTERS.iter().find(|(_, kind)| *kind == entry.kind).map_or('?', |(letter, _)| char::from(*letter));
         write!(output, "{kind} {mode:o} {uid} {gid} {size} {blocks} {mtime} {ctime} {links} {inode}\0")?;
-        output.write_all(&entry.path)?;
+        output.write_all(path)?;
         output.write_all(&[0])?;
-        output.write_all(&entry.link)?;
+        output.write_all(link)?;
         output.write_all(&[0])
     }
 
@@ -158,7 +191,7 @@ const LETTERS: [(u8, Kind); 7] = [
     (b's', Kind::Socket),
 ];
 
-fn read_entry(input: &mut impl BufRead) -> Result<Option<(Entry, bool)>> {
+fn read_entry(input: &mut impl BufRead) -> Result<Option<(Named, bool)>> {
     let Some(facts) = read_field(input)? else { return Ok(None) };
     let cut = || Error::new("the index ends in the middle of an entry");
     let path = read_field(input)?.ok_or_else(cut)?;
@@ -178,7 +211,7 @@ fn read_field(input: &mut impl BufRead) -> Result<Option<Vec<u8>>> {
     }
 }
 
-fn parse(facts: &[u8], path: Vec<u8>, link: Vec<u8>) -> Result<(Entry, bool)> {
+fn parse(facts: &[u8], path: Vec<u8>, link: Vec<u8>) -> Result<(Named, bool)> {
     let bad = || Error::new(format!("{:?} does not describe an entry", shown(facts)));
     components(&path)?;
     let fields: Vec<&[u8]> = facts.split(|b| *b == b' ').collect();
@@ -191,8 +224,6 @@ fn parse(facts: &[u8], path: Vec<u8>, link: Vec<u8>) -> Result<(Entry, bool)> {
     let small = |field: &[u8]| u32::try_from(number(field)?).map_err(|_| bad());
     let fraction = mtime.contains(&b'.') || ctime.contains(&b'.');
     let entry = Entry {
-        path: path.into(),
-        link: link.into(),
         kind,
         mode: u32::from_str_radix(&text(mode)?, 8).map_err(|_| bad())?,
         uid: small(uid)?,
@@ -204,7 +235,7 @@ fn parse(facts: &[u8], path: Vec<u8>, link: Vec<u8>) -> Result<(Entry, bool)> {
         links: number(links)?,
         inode: number(inode)?,
     };
-    Ok((entry, fraction))
+    Ok((Named { path: path.into(), link: link.into(), entry }, fraction))
 }
 
 /// Parses `SECONDS[.FRACTION]` as `find` prints it: the fraction counts forward, before 1970 too (-1.75 is a quarter of a
@@ -232,21 +263,23 @@ mod tests {
     #[test]
     fn entries_come_in_the_order_of_a_walk() {
         let index = index(TREE).unwrap();
-        let paths: Vec<&[u8]> = index.entries().iter().map(|e| &*e.path).collect();
+        let paths: Vec<Vec<u8>> = (0..index.len()).map(|i| index.path(i)).collect();
         assert_eq!(paths, [b"".as_slice(), b"a", b"a/x", b"a-b"]);
-        let file = &index.entries()[index.find(b"a-b").unwrap()];
+        let file = index.entry(index.find(b"a-b").unwrap());
+        assert_eq!(index.parent(2), Some(1));
+        assert_eq!((index.parent(3), index.parent(0)), (Some(0), None));
         assert_eq!((file.mode, file.uid, file.gid, file.size), (0o4755, 1, 2, 3));
         assert_eq!((file.mtime.seconds, file.mtime.nanoseconds), (-2, 750_000_000));
         assert_eq!(file.ctime.nanoseconds, 1);
-        assert_eq!(&*index.entries()[2].link, b"to\n");
+        assert_eq!(index.link(2), b"to\n");
     }
 
     #[test]
     fn what_was_saved_is_recognised_and_what_changed_is_not() {
         let index = index(TREE).unwrap();
         let mut saved = Vec::new();
-        for entry in index.entries() {
-            index.write_entry(&mut saved, entry).unwrap();
+        for position in 0..index.len() {
+            index.write_entry(&mut saved, position).unwrap();
         }
         assert_eq!(index.unchanged_since(saved.as_slice()).unwrap(), [true; 4]);
         let changed = super::Index::read(
@@ -272,7 +305,7 @@ mod tests {
     #[test]
     fn an_old_find_prints_whole_seconds() {
         let index = index("f 644 0 0 0 0 5 6 1 5\0x\0\0").unwrap();
-        let entry = &index.entries()[0];
+        let entry = index.entry(0);
         assert!(index.same_time(entry.mtime, Time { seconds: 5, nanoseconds: 77 }));
         assert!(!index.same_time(entry.mtime, Time { seconds: 6, nanoseconds: 0 }));
     }

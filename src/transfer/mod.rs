@@ -9,6 +9,7 @@ mod index;
 mod meter;
 mod node_names;
 mod probe;
+mod receive;
 mod rsync;
 mod running;
 mod saved;
@@ -25,6 +26,7 @@ use crate::error::Result;
 use crate::event::EventSink;
 use crate::host::{Command, Host};
 use crate::model::finding::Finding;
+use crate::model::settings::Tuning;
 use crate::rootfs::Rootfs;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -51,6 +53,8 @@ pub struct Job<'a> {
     pub pass: Pass,
     /// What is left out: paths relative to the top, anchored, each a whole entry or `dir/*` for all below `dir`.
     pub excludes: Vec<PathBuf>,
+    /// What it takes of the source and of the way there.
+    pub tuning: Tuning,
     /// For events: the container and the step's id.
     pub ctid: String,
     /// For events: the step's id.

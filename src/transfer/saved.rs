@@ -49,15 +49,14 @@ impl SavedIndexes {
         };
         match found {
             Some(Ok(unchanged)) => unchanged,
-            _ => vec![false; index.entries().len()],
+            _ => vec![false; index.len()],
         }
     }
 
     /// Replaces the saved index by the entries of `index` that `sure` vouches for.
     pub(super) fn save(&self, job: &Job<'_>, index: &Index, sure: &dyn Fn(usize) -> bool) -> Result<()> {
         let write = |output: &mut dyn Write| -> std::io::Result<()> {
-            let mut entries = index.entries().iter().enumerate().filter(|(i, _)| sure(*i));
-            entries.try_for_each(|(_, entry)| index.write_entry(output, entry))
+            (0..index.len()).filter(|i| sure(*i)).try_for_each(|position| index.write_entry(output, position))
         };
         let key = key(job);
         match &self.file {

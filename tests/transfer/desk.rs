@@ -7,6 +7,7 @@ use ovz2lxc::cancel::Cancel;
 use ovz2lxc::error::Result;
 use ovz2lxc::event::{EventSink, Silent};
 use ovz2lxc::host::Host;
+use ovz2lxc::model::settings::Tuning;
 use ovz2lxc::rootfs::Rootfs;
 use ovz2lxc::transfer::{Engine, Job, Pass, RsyncEngine, Stats, StreamEngine};
 use std::ffi::OsStr;
@@ -64,6 +65,7 @@ impl Desk {
             target: &root,
             pass,
             excludes: self.excludes.clone(),
+            tuning: Tuning::default(),
             ctid: "101".to_owned(),
             phase: "copy".to_owned(),
             expected: None,
