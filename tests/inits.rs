@@ -119,7 +119,9 @@ fn no_file_system_is_checked_at_the_boot() {
         /dev/sdb1\t/srv/b ext4 noauto,x=1 1 0 # own\n\
         /srv/b /srv/c none bind\n\
         nas:/x /mnt nfs ro 0 0\n";
-    for tree in [debian("7.11"), ubuntu("12.04"), red_hat("CentOS release 5.11 (Final)"), EL6.to_owned()] {
+    let openrc = debian("12.5") + "=== elf sbin/openrc-run 0755 0:0 2 62 openrc\n=== link etc/runlevels/x -> y\n";
+    let el5 = red_hat("CentOS release 5.11 (Final)");
+    for tree in [debian("7.11"), ubuntu("12.04"), el5, EL6.to_owned(), openrc] {
         let Some(fixed) = Fixed::new(&(tree + &file("etc/fstab", FSTAB))) else { return };
         assert_eq!(fixed.text("etc/fstab"), after);
     }

@@ -458,13 +458,14 @@ options timeout:1
         &[
             "etc/conf.d/hostname",
             "etc/conf.d/net",
+            "etc/fstab",
             "etc/hosts",
             "etc/inittab",
             "etc/rc.conf",
             "etc/resolv.conf",
             "etc/securetty",
         ],
-        &["hostname=\"web1\""],
+        &["hostname=\"web1\"", "LABEL=data /srv ext4 defaults 0 2"],
     );
 }
 
