@@ -314,3 +314,31 @@ fn what_vzctl_told_resolvconf_goes_and_its_short_name_follows() {
     let Some(fixed) = Fixed::new(&tree) else { return };
     assert_eq!(fixed.names(run), ["eth0"]);
 }
+
+#[test]
+fn no_boot_script_mounts_devpts_over_lxcs() {
+    let inittab = file("etc/inittab", "id:3:initdefault:\n") + "=== elf sbin/init 0755 0:0 2 62 /etc/inittab\n";
+    let gentoo = file("etc/gentoo-release", "Gentoo Base System release 1.12.13\n") + &inittab;
+    let gentoo = gentoo + &file("etc/conf.d/rc", "RC_DEVICES=\"auto\"\n");
+    let arch = file("etc/arch-release", "") + &inittab + &file("etc/rc.conf", "DAEMONS=(network)\n");
+    let suse = file("etc/SuSE-release", "SUSE Linux Enterprise Server 11 (x86_64)\n") + &inittab;
+    for (tree, path, line, known) in [
+        (&gentoo, "sbin/rc", "try mount -n ${mntcmd:--t devpts -o gid=5,mode=0620 devpts} /dev/pts", true),
+        (&arch, "etc/rc.sysinit", "/bin/mount -n -t devpts devpts /dev/pts -o mode=620,gid=5 || fail", true),
+        (&suse, "etc/init.d/boot", "mount -n -t devpts -o mode=0620,gid=5 devpts /dev/pts", true),
+        (&suse, "etc/init.d/boot", "mount -n -t devpts -o mode=0620,gid=5 devpts /dev/pts || {\n  x; }", false),
+        (&suse, "etc/init.d/boot", "mount -n -t devpts -o mode=0620 \\\n  devpts /dev/pts", false),
+    ] {
+        let text = |line: &str| {
+            format!("#!/bin/bash\n# mount -t devpts devpts /dev/pts\nif x; then\n\t{line}\n\teend $?\nfi\n")
+        };
+        let script = format!("=== file {path} 0755 0:0\n{}", text(line));
+        let Some(fixed) = Fixed::new(&(tree.clone() + &script)) else { return };
+        let wanted = if known { text(&format!(": # {line}")) } else { text(line) };
+        assert_eq!(fixed.text(path), wanted);
+        assert_eq!(fixed.unexpected().contains(&format!("/{path}").as_str()), !known, "{path}: {line}");
+        #[expect(clippy::disallowed_methods, reason = "asks a shell whether the script is still one")]
+        let shell = std::process::Command::new("bash").arg("-n").arg(fixed.path(path)).status().unwrap();
+        assert!(shell.success(), "{path}: {line}");
+    }
+}
