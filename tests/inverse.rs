@@ -271,6 +271,9 @@ instance $TTY
 exec /sbin/mingetty $TTY
 === file etc/init/start-ttys.conf 0644 0:0
 start on stopped rc RUNLEVEL=[2345]
+script
+	initctl start tty TTY=/dev/tty1
+end script
 === file etc/rc.d/rc.sysinit 0755 0:0
 #!/bin/bash
 /sbin/start_udev
@@ -320,6 +323,7 @@ options timeout:1
         &["etc/sysconfig/network/ifcfg-eth0", "etc/sysconfig/network/ifroute-eth0", "etc/sysconfig/network/routes"],
         &[
             "etc/HOSTNAME",
+            "etc/fstab",
             "etc/hosts",
             "etc/inittab",
             "etc/resolv.conf",
@@ -327,7 +331,7 @@ options timeout:1
             "etc/sysconfig/network/config",
             "etc/sysconfig/network/ifcfg-lo",
         ],
-        &["web1", "pf::powerwait:/etc/init.d/powerfail start"],
+        &["web1", "pf::powerwait:/etc/init.d/powerfail start", "LABEL=data /srv ext4 defaults 0 2"],
     );
 }
 
@@ -454,17 +458,21 @@ options timeout:1
         &[
             "etc/conf.d/hostname",
             "etc/conf.d/net",
+            "etc/fstab",
             "etc/hosts",
             "etc/inittab",
             "etc/rc.conf",
             "etc/resolv.conf",
             "etc/securetty",
         ],
-        &["hostname=\"web1\""],
+        &["hostname=\"web1\"", "LABEL=data /srv ext4 defaults 0 2"],
     );
 }
 
-const DEBIAN_SYSVINIT: &str = r#"etc/hosts
+const DEBIAN_SYSVINIT: &str = r#"etc/fstab
+  -LABEL=data /srv ext4 defaults 0 2
+  +LABEL=data /srv ext4 defaults 0 0
+etc/hosts
   +# Auto-generated hostname. Please do not remove this comment.
   +10.0.0.11 web1.example.com web1
 etc/inittab
@@ -537,7 +545,10 @@ etc/systemd/system/getty@.service.d/ovz2lxc.conf
 etc/systemd/system/sys-kernel-debug.mount
   +link etc/systemd/system/sys-kernel-debug.mount -> /dev/null
 "#;
-const RED_HAT_6: &str = r#"etc/hosts
+const RED_HAT_6: &str = r#"etc/fstab
+  -LABEL=data /srv ext4 defaults 0 2
+  +LABEL=data /srv ext4 defaults 0 0
+etc/hosts
   +# Auto-generated hostname. Please do not remove this comment.
   +10.0.0.11 web1.example.com web1
 etc/init/console.conf
@@ -579,7 +590,10 @@ etc/sysconfig/network-scripts/ifcfg-eth0
   +IPV6_DEFAULTGW=fe80::1%eth0
 "#;
 
-const SLACKWARE_14: &str = r#"etc/hosts
+const SLACKWARE_14: &str = r#"etc/fstab
+  -LABEL=data /srv ext4 defaults 0 2
+  +LABEL=data /srv ext4 defaults 0 0
+etc/hosts
   +# Auto-generated hostname. Please do not remove this comment.
   +10.0.0.11 web1.example.com web1
 etc/inittab
@@ -618,7 +632,10 @@ etc/securetty
   +lxc/tty4
 "#;
 
-const ALT_ETCNET: &str = r#"etc/hosts
+const ALT_ETCNET: &str = r#"etc/fstab
+  -LABEL=data /srv ext4 defaults 0 2
+  +LABEL=data /srv ext4 defaults 0 0
+etc/hosts
   +# Auto-generated hostname. Please do not remove this comment.
   +10.0.0.11 web1.example.com web1
 etc/inittab

@@ -412,7 +412,10 @@ fn el6_stops_on_sigpwr() {
     let Some(fixed) = Fixed::new(EL6, "", PLAN) else { return };
     let job = fixed.text("etc/init/power-status-changed.conf");
     assert!(job.contains("start on power-status-changed") && job.contains("exec /sbin/shutdown -h now"), "{job}");
-    let own = file("etc/init/power-status-changed.conf", "start on power-status-changed\nexec /usr/bin/own");
+    let own = file(
+        "etc/init/power-status-changed.conf",
+        "start on power-status-changed\nexec /usr/bin/own --then /sbin/halt",
+    );
     let Some(fixed) = Fixed::new(EL6, &own, PLAN) else { return };
     assert!(fixed.text("etc/init/power-status-changed.conf").contains("own"), "a job that is there stays");
 }
@@ -452,7 +455,7 @@ fn what_openvz_left_goes() {
 
 #[test]
 fn mingetty_does_not_hang_up_where_it_may_not() {
-    let console = "respawn\nexec /sbin/mingetty console";
+    let console = "start on stopped rc RUNLEVEL=[2345]\nrespawn\nexec /sbin/mingetty console";
     let unprivileged = format!("privileged = false\n{PLAN}");
     let Some(fixed) = Fixed::new(EL6, &file("etc/init/console.conf", console), &unprivileged) else { return };
     assert!(fixed.text("etc/init/console.conf").contains("exec /sbin/mingetty --nohangup console"));

@@ -99,7 +99,15 @@ pub(super) fn arrange(
         Some(Terminal::Tty(n)) if n == 0 || n > ttys => true,
         Some(which) => !seen.insert(which),
     });
-    let make = |name: &str| fresh(name).or_else(|| model.as_ref().map(|m| for_terminal(&m.process, name)));
+    // The tree's own lines say `-L` where its getty waits for a carrier without it (Debian 6).
+    let program = |process: &str| process.split_whitespace().next().map(str::to_owned);
+    let local = model.as_ref().filter(|m| m.process.split_whitespace().any(|w| w == "-L"));
+    let make = |name: &str| {
+        let new = fresh(name);
+        let same = local.filter(|m| new.as_deref().is_none_or(|n| program(n) == program(&m.process)));
+        let own = || model.as_ref().map(|m| for_terminal(&m.process, name));
+        same.map(|m| for_terminal(&m.process, name)).or(new).or_else(own)
+    };
     let mut without = Vec::new();
     let mut add = |tab: &mut Inittab, name: &str, ids: [String; 3], process: Option<String>| {
         let Some(process) = process else { return without.push(name.to_owned()) };

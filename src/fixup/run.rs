@@ -6,7 +6,7 @@ use super::catalogue::Catalogue;
 use super::commit::commit;
 use super::context::{Context, Local};
 use super::module::When;
-use super::view::View;
+use super::view::{Seen, View};
 use super::{ApplyOptions, Report};
 use crate::error::{Doing, Error, Result};
 use crate::model::finding::Finding;
@@ -219,7 +219,10 @@ impl Run<'_> {
         let path = self.path(&action.path, local)?;
         let seen = self.view.read(Path::new(&path), action.last)?;
         let there = seen.content.is_some();
-        if (action.only == Only::Missing && there) || (action.only == Only::Existing && !there) {
+        if action.only == Only::Missing && there {
+            return self.judge(action, &path, &seen);
+        }
+        if action.only == Only::Existing && !there {
             return Ok(());
         }
         for other in &action.unless {
@@ -233,6 +236,18 @@ impl Run<'_> {
         let of = || format!("making {} of the template {name} of the fixup {}", path.escape_debug(), self.view.fixup);
         let text = self.context.render(text, local).doing(of)?;
         self.view.write(&seen, text.into_bytes(), bits(&action.mode).unwrap_or(0o644))
+    }
+
+    /// Reports a file that has the name of one that is needed, but not what it is needed for.
+    fn judge(&mut self, action: &Write, path: &str, seen: &Seen) -> Result<()> {
+        for expected in &action.expect {
+            if !expression(expected).map_err(Error::new)?.is_match(seen.bytes()) {
+                let path = shown(Path::new(path));
+                self.unexpected(&seen.path, format!("{path} is there, and does not do what the fixup needs it for"));
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn substitute(&mut self, action: &Substitute, path: &Path) -> Result<()> {

@@ -108,6 +108,10 @@ impl Action {
                 if a.content.is_some() == a.template.is_some() {
                     return Err("a write needs either content or template".into());
                 }
+                if !a.expect.is_empty() && a.only != super::Only::Missing {
+                    return Err("expect judges a file that a write leaves alone: it needs only = \"missing\"".into());
+                }
+                a.expect.iter().try_for_each(|e| expression(e).map(|_| ()))?;
                 octal(&a.mode)
             }
             Action::Substitute(a) => {

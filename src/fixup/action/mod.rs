@@ -142,6 +142,10 @@ pub struct Write {
     /// Leaves the file as it is when its content matches one of these templates, read as whole trimmed texts.
     #[serde(default)]
     pub unless: Vec<String>,
+    /// With `only = "missing"`: a file that is there and in which one of these expressions finds nothing is reported, as it
+    /// does something else.
+    #[serde(default)]
+    pub expect: Vec<String>,
     /// Condition.
     #[serde(default)]
     pub when: When,
