@@ -178,3 +178,130 @@ fn an_alias_that_a_person_made_stays_unless_the_plan_has_its_address() {
         assert!(!dir.path().join(path("1")).exists() && dir.path().join(&paths[1]).exists());
     }
 }
+
+/// Trees in which eth0 was set up with more than the plan has: a golden one, a file for it, what stays of that, and the words
+/// with which the finding names what went.
+const OWN: &[(&str, &str, &str, &str, &str)] = &[
+    (
+        "gentoo-openrc",
+        "etc/conf.d/net",
+        "config_eth0=\"10.20.0.11/24\n10.9.9.9/24\n10.9.9.8/24 label eth0:vip\"\n",
+        "10.9.9.8/24 label eth0:vip",
+        "10.9.9.9/24",
+    ),
+    (
+        "arch-rcconf",
+        "etc/rc.conf",
+        "eth0=\"eth0 10.9.9.9 netmask 255.0.0.0\"\neth0_vip=\"eth0:vip 10.9.9.8\"\nINTERFACES=(eth0 eth0_vip)\n",
+        "eth0_vip=\"eth0:vip 10.9.9.8\"",
+        "eth0 10.9.9.9",
+    ),
+    (
+        "arch-netcfg",
+        "etc/network.d/eth0",
+        "INTERFACE=eth0\nPOST_UP=\"ip addr add 10.9.9.9/24 dev eth0; ip addr add 10.9.9.8/24 dev eth0 label eth0:vip\"\n",
+        "10.9.9.8/24 dev eth0 label eth0:vip",
+        "10.9.9.9/24",
+    ),
+    (
+        "arch-netctl",
+        "etc/netctl/eth0",
+        "Interface=eth0\nAddress=('10.9.9.9/24' '10.9.9.8/24 label eth0:vip')\n",
+        "'10.9.9.8/24 label eth0:vip'",
+        "10.9.9.9/24",
+    ),
+    (
+        "ubuntu2204-netplan",
+        "etc/netplan/02.yaml",
+        "network:\n  ethernets:\n    eth0:\n      addresses:\n      - 10.9.9.9/24\n      - 10.9.9.8/24:\n          label: \"eth0:vip\"\n",
+        "      - 10.9.9.8/24:\n          label: \"eth0:vip\"\n",
+        "10.9.9.9/24",
+    ),
+    (
+        "slackware14",
+        "etc/rc.d/rc.inet1.conf",
+        "IPADDR[0]=\"10.1.1.1\"\nIPADDRS[0]=\"10.9.9.9/24\"\nIPALIASES[0]=\"10.9.9.8\"\n# own\n",
+        "# own",
+        "with: IPADDRS[0]=\"10.9.9.9/24\" | IPALIASES[0]=\"10.9.9.8\"",
+    ),
+    (
+        "sles11-sysconfig",
+        "etc/sysconfig/network/ifcfg-eth0",
+        "IPADDR='10.20.0.11/24'\nIPADDR_1='10.9.9.9/24'\nIPADDR_vip='10.9.9.8/24'\n",
+        "IPADDR_vip='10.9.9.8/24'",
+        "with: IPADDR_1='10.9.9.9/24'",
+    ),
+    (
+        "centos6-upstart",
+        "etc/sysconfig/network-scripts/ifcfg-eth0",
+        "DEVICE=eth0\nIPADDR=10.20.0.11\nIPADDR1=10.9.9.9\nETHTOOL_OPTS=x\n",
+        "ETHTOOL_OPTS=x",
+        "with: IPADDR1=10.9.9.9",
+    ),
+    (
+        "alt-etcnet",
+        "etc/net/ifaces/eth0/ipv4address",
+        "10.9.9.9/24\n10.9.9.8/24 label eth0:vip\n",
+        "10.9.9.8/24 label eth0:vip",
+        "10.9.9.9/24",
+    ),
+    (
+        "debian12-systemd-networkd",
+        "etc/systemd/network/10-lan.network",
+        "[Match]\nName=eth0\n[Address]\nAddress=10.9.9.9/24\nLabel=eth0:vip\n",
+        "Label=eth0:vip",
+        "with: Address=10.9.9.9/24 | Label=eth0:vip",
+    ),
+];
+
+#[test]
+fn what_the_plan_does_not_have_stays_or_is_named() {
+    if !support::is_root() {
+        return support::skip("own addresses", "making a tree needs root");
+    }
+    for (case, path, old, stays, named) in OWN {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = support::repository().join("tests/golden").join(case).join("tree.txt");
+        tree::make(dir.path(), &fs::read_to_string(tree).unwrap());
+        fs::create_dir_all(dir.path().join(path).parent().unwrap()).unwrap();
+        fs::write(dir.path().join(path), old).unwrap();
+        let report = run(dir.path());
+        assert_eq!(run(dir.path()).changes, [], "{case}: a second run changes nothing");
+        let now = text(&dir, path);
+        assert!(now.contains(stays), "{case}: {now}");
+        let subject = format!("/{path}");
+        let said = |f: &&ovz2lxc::model::finding::Finding| f.id == "fixup-address-replaced" && f.subject == subject;
+        let finding = report.findings.iter().find(said);
+        let finding = finding.unwrap_or_else(|| panic!("{case}: nothing was said: {now}\n{:?}", report.findings));
+        assert!(finding.detail.contains(named), "{case}: {finding:?}");
+    }
+}
+
+#[test]
+fn drop_ins_of_networkd_count_as_a_part_of_their_unit() {
+    let unit = "usr/lib/systemd/network/00-all.network";
+    let part = "etc/systemd/network/00-all.network.d/lan.conf";
+    for (unit_text, part_text, ours) in [
+        ("[Match]\nName=lan\n", "[Match]\nName=eth0\n", OURS[1]),
+        ("[Match]\nName=*\n", "[Match]\nName=\nName=lan\n", OURS[0]),
+        ("[Match]\nName=*\n", "[Match]\nType=wlan\n", OURS[0]),
+    ] {
+        let files: Vec<_> = NETWORKD.iter().copied().chain([(unit, unit_text), (part, part_text)]).collect();
+        let Some((dir, _)) = fixed("drop-ins", &files) else { return };
+        let there: Vec<&str> = OURS.into_iter().filter(|p| dir.path().join(p).exists()).collect();
+        assert_eq!(there, [ours], "{part_text}");
+    }
+    let own = "etc/systemd/network/05-ovz2lxc-eth0.network.d/x.conf";
+    let address = "etc/systemd/network/10-lan.network.d/vip.conf";
+    let files: Vec<_> = NETWORKD
+        .iter()
+        .copied()
+        .chain([
+            (own, "[Network]\nDHCP=yes\n"),
+            ("etc/systemd/network/10-lan.network", "[Match]\nName=eth0\n"),
+            (address, "[Network]\nAddress=10.9.9.9/24\n"),
+        ])
+        .collect();
+    let Some((_dir, report)) = fixed("drop-ins", &files) else { return };
+    assert!(found(&report, own) && found(&report, address), "{:?}", report.findings);
+}

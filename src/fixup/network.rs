@@ -7,6 +7,7 @@ mod ifupdown;
 mod keyfile;
 mod netplan;
 mod networkd;
+mod replaced;
 mod slackware;
 mod suse;
 
@@ -81,7 +82,7 @@ impl Run<'_> {
         // ifup looks with arping whether another host has the address, and takes "not found" for a yes.
         let unchecked = nic.method == Method::Static && major <= 6 && !self.view.is_file("sbin/arping")?;
         let finish = |text: Vec<u8>| if unchecked { without_check(&text) } else { text };
-        self.view.write(&seen, finish(ifcfg::ifcfg(nic, &[], &[], old, major)), 0o644)?;
+        self.put(&seen, finish(ifcfg::ifcfg(nic, &[], &[], old, major)), nic, 0o644)?;
         self.ifcfg_aliases(nic, major, finish)?;
         if self.knows_only_static_routes()? {
             return self.static_routes(nic);
@@ -89,7 +90,7 @@ impl Run<'_> {
         for (name, text) in ifcfg::route_files(nic) {
             let seen = self.view.read(&Path::new(SCRIPTS).join(name), LastLink::Follow)?;
             let text = if seen.content.is_some() { ifcfg::merge_routes(seen.bytes(), &text) } else { text };
-            self.view.write(&seen, text, 0o644)?;
+            self.put(&seen, text, nic, 0o644)?;
         }
         Ok(())
     }

@@ -27,4 +27,4 @@ pub mod slackware;
 pub mod suse;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -79,6 +79,40 @@ pub fn may_match(unit: &[u8], nic: &Nic) -> bool {
         && fits("MACAddress", &|w| nic.mac.as_ref().is_none_or(|mac| w.eq_ignore_ascii_case(mac)))
 }
 
+/// Returns the settings of a unit that set an interface up beyond DHCP and name servers: addresses that are not the plan's,
+/// routes other than the default one, tunnels and VLANs on it, and the like.
+pub fn own_settings(unit: &[u8], nic: &Nic) -> Vec<String> {
+    const COMMON: [&str; 14] = [
+        "DHCP",
+        "DNS",
+        "Domains",
+        "Gateway",
+        "GatewayOnLink",
+        "GatewayOnlink",
+        "MTUBytes",
+        "MACAddress",
+        "Unmanaged",
+        "RequiredForOnline",
+        "LinkLocalAddressing",
+        "IPv6AcceptRA",
+        "Description",
+        "Scope",
+    ];
+    let file = Keyfile::parse(unit);
+    let planned = |value: &str| {
+        let address = value.split('/').next().and_then(|a| a.parse::<IpAddr>().ok());
+        address.is_some_and(|a| nic.addresses.iter().any(|n| n.addr() == a) || nic.gateway4.is_some_and(|g| a == g))
+            || matches!(value, "0.0.0.0/0" | "::/0")
+    };
+    let mut found = Vec::new();
+    for section in ["Link", "Network", "Address", "Route", "RoutingPolicyRule", "Neighbor"] {
+        let pairs = file.pairs(section).into_iter();
+        let own = pairs.filter(|(key, value)| !COMMON.contains(&key.as_str()) && !value.is_empty() && !planned(value));
+        found.extend(own.map(|(key, value)| format!("{key}={value}")));
+    }
+    found
+}
+
 fn put(out: &mut String, key: &str, value: impl std::fmt::Display) {
     // Writing to a string does not fail.
     let _ = writeln!(out, "{key}={value}");
@@ -141,6 +175,19 @@ mod tests {
         assert!(unit(&n).contains("DHCP=ipv4") && !unit(&n).contains("Address="));
         n.method = Method::None;
         assert_eq!(unit(&n), "[Match]\nName=eth0\n\n[Link]\nUnmanaged=yes\n");
+    }
+
+    #[test]
+    fn what_a_unit_says_beyond_the_plan_is_found() {
+        let n = nic(&["10.0.0.101/24"], Some("10.0.0.1"), None);
+        let unit = "[Match]\nName=eth0\n[Network]\nDHCP=yes\nDNS=8.8.8.8\nAddress=10.0.0.101/24\nGateway=10.0.0.1\nVLAN=lan7\n\
+            [Address]\nAddress=10.9.9.9/24\nLabel=eth0:vip\n[Route]\nDestination=0.0.0.0/0\nGateway=10.9.9.1\n[Route]\nDestination=10.8.0.0/16\n\
+            [DHCPv4]\nUseDNS=no\n";
+        assert_eq!(
+            own_settings(unit.as_bytes(), &n),
+            ["VLAN=lan7", "Address=10.9.9.9/24", "Label=eth0:vip", "Destination=10.8.0.0/16"]
+        );
+        assert!(own_settings(b"[Match]\nName=*\n[Network]\nDHCP=yes\n", &n).is_empty());
     }
 
     #[test]

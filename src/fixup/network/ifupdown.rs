@@ -92,6 +92,6 @@ impl Run<'_> {
         let (dns, domains): (&[IpAddr], &[String]) =
             if resolvconf && first { (&plan.nameservers, &plan.searchdomains) } else { (&[], &[]) };
         text.put(nic, dns, domains, style(self.context.guest));
-        self.view.write(&seen, text.render(), 0o644)
+        self.put(&seen, text.render(), nic, 0o644)
     }
 }

@@ -19,12 +19,12 @@ impl Run<'_> {
         let seen = self.view.read(&path, LastLink::Follow)?;
         let old = seen.content.as_ref().map(|c| c.bytes.as_slice());
         let modern = self.context.guest.major().is_none_or(|m| m >= 10);
-        self.view.write(&seen, suse::ifcfg(nic, old, modern), 0o644)?;
+        self.put(&seen, suse::ifcfg(nic, old, modern), nic, 0o644)?;
         let wanted = suse::routes(nic, self.view.any("etc/wicked")?);
         let seen = self.view.read(Path::new(&format!("{DIR}/ifroute-{}", nic.name)), LastLink::Follow)?;
         if seen.content.is_some() || !wanted.is_empty() {
             let text = suse::merge_routes(seen.bytes(), &wanted, nic.method == Method::Dhcp);
-            self.view.write(&seen, text, 0o644)?;
+            self.put(&seen, text, nic, 0o644)?;
         }
         if let Some(seen) = self.existing(&format!("{DIR}/routes"))? {
             self.view.write(&seen, suse::yield_default(seen.bytes(), &wanted, &nic.name), 0o644)?;
