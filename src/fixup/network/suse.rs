@@ -1,7 +1,7 @@
 //! An interface in SUSE's files.
 
 use crate::error::Result;
-use crate::fixup::format::suse;
+use crate::fixup::format::{rcconfig, suse};
 use crate::fixup::run::Run;
 use crate::model::network::{Method, Nic};
 use crate::rootfs::{LastLink, Look};
@@ -30,5 +30,25 @@ impl Run<'_> {
             self.view.write(&seen, suse::yield_default(seen.bytes(), &wanted, &nic.name), 0o644)?;
         }
         Ok(())
+    }
+
+    /// SuSE 7 and before.
+    pub(super) fn rc_config(&mut self, nic: &Nic) -> Result<()> {
+        let seen = self.view.read(Path::new("etc/rc.config"), LastLink::Follow)?;
+        self.put(&seen, rcconfig::put(seen.bytes(), nic), nic, 0o644)?;
+        if nic.method == Method::Static && nic.v6().next().is_some() {
+            let detail = format!("{}: it has no settings for IPv6 addresses, which are not set up", nic.name);
+            self.unexpected(&seen.path, detail);
+        }
+        if nic.method == Method::Dhcp {
+            let detail = format!("{} is to get its address by DHCP, whose client has a switch of its own", nic.name);
+            self.unexpected(&seen.path, detail);
+        }
+        let wanted = rcconfig::routes(nic);
+        let seen = self.view.read(Path::new("etc/route.conf"), LastLink::Follow)?;
+        if seen.content.is_none() && wanted.is_empty() {
+            return Ok(());
+        }
+        self.put(&seen, rcconfig::merge_routes(seen.bytes(), &wanted), nic, 0o644)
     }
 }
