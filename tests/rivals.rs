@@ -305,3 +305,29 @@ fn drop_ins_of_networkd_count_as_a_part_of_their_unit() {
     let Some((_dir, report)) = fixed("drop-ins", &files) else { return };
     assert!(found(&report, own) && found(&report, address), "{:?}", report.findings);
 }
+
+/// Puts a file into a golden tree, applies the fixups twice, and returns what became of it.
+fn edited(case: &str, path: &str, old: &str) -> Option<String> {
+    if !support::is_root() {
+        support::skip(case, "making a tree needs root");
+        return None;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let tree = support::repository().join("tests/golden").join(case).join("tree.txt");
+    tree::make(dir.path(), &fs::read_to_string(tree).unwrap());
+    fs::write(dir.path().join(path), old).unwrap();
+    run(dir.path());
+    assert_eq!(run(dir.path()).changes, [], "{case}: a second run changes nothing");
+    Some(text(&dir, path))
+}
+
+#[test]
+fn comments_in_a_list_of_several_lines_are_no_content() {
+    let old = "# c\nNETWORKS=(venet0   # not venet0 (of vzctl)\n  # venet0_0 was here\n  venet0_0 wlan # own\n)\nX=1\n";
+    let Some(now) = edited("arch-netcfg", "etc/conf.d/netcfg", old) else { return };
+    let comments = "   # not venet0 (of vzctl)\n  # venet0_0 was here\n";
+    assert_eq!(now, format!("# c\nNETWORKS=({comments} wlan 'eth0' # own\n)\nX=1\n"));
+    let old = "DAEMONS=(syslog-ng   # log (vzquota)\n  !network\n  # vzquota\n  vzquota crond)\n";
+    let Some(now) = edited("arch-rcconf", "etc/rc.conf", old) else { return };
+    assert!(now.contains("DAEMONS=(syslog-ng 'network'   # log (vzquota)\n  # vzquota\n crond)\n"), "{now}");
+}

@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(
             run(old, &n, Form::Array),
             "config_eth0=('10.0.0.101/32' '2001:db8::1/128')\nroutes_eth0=('192.168.1.1' 'default via 192.168.1.1' \
-             '2001:db8:1::1' 'default via 2001:db8:1::1' '10.9.0.0/16 via 10.0.0.7')\n"
+             '2001:db8:1::1' 'default via 2001:db8:1::1' # old\n\t\"10.9.0.0/16 via 10.0.0.7\"\n)\n"
         );
     }
 
