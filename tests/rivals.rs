@@ -67,6 +67,9 @@ fn a_file_that_ifupdown_does_not_read_does_not_get_the_interface() {
         ("source interfaces.d/*\n", "etc/network/interfaces.d/eth0.cfg"),
         ("source /etc/network/interfaces.d/*.cfg\n", "etc/network/interfaces.d/eth0.cfg"),
         ("source more\n", "etc/network/interfaces.d/eth0.cfg"),
+        ("source interfaces.d/[[:lower:]]*[!0-9]\n", "etc/network/interfaces.d/eth0.cfg"),
+        ("source interfaces.[a-c]/*\n", MAIN),
+        ("source /etc/network/interfaces.d/eth[1-9].cfg\n", MAIN),
     ] {
         let part = ("etc/network/interfaces.d/eth0.cfg", stanza);
         let more = ("etc/network/more", "source interfaces.d/*\nsource more\n");
@@ -75,6 +78,21 @@ fn a_file_that_ifupdown_does_not_read_does_not_get_the_interface() {
         assert!(text(&dir, written).contains("10.20.0.11/24"), "{main}: {}", tree::dump(dir.path()));
         assert!(!text(&dir, other).contains("10.20"), "{main}: {}", tree::dump(dir.path()));
     }
+}
+
+#[test]
+fn what_ifupdown_includes_in_another_form_is_reported() {
+    for line in
+        ["source interfaces.d/{eth0,eth1}.cfg", "source ~/interfaces", "source-directory $DIR", "source \"more\""]
+    {
+        let Some((_dir, report)) = fixed("forms of source", &[DEBIAN, (MAIN, &format!("{line}\n"))]) else { return };
+        let named = line.split(' ').nth(1).unwrap().trim_matches('"');
+        let said = report.findings.iter().any(|f| f.subject == format!("/{MAIN}") && f.detail.contains(named));
+        assert!(said, "{line}: {:?}", report.findings);
+    }
+    let plain = "source interfaces.d/*\nsource-directory interfaces.d\nsource /etc/network/a~b\n";
+    let Some((_dir, report)) = fixed("forms of source", &[DEBIAN, (MAIN, plain)]) else { return };
+    assert!(!found(&report, MAIN), "{:?}", report.findings);
 }
 
 #[test]
@@ -138,6 +156,8 @@ fn a_profile_that_fits_every_interface_does_not_win() {
         (etc, "autoconnect-priority=500\nautoconnect=false\n", 100, false),
         (etc, "autoconnect-priority=500\ninterface-name=eth7\n", 100, false),
         (etc, "autoconnect-priority=999\n", 999, true),
+        (etc, "autoconnect-priority=999\n[match]\ninterface-name=wl*;\n", 100, false),
+        (etc, "autoconnect-priority=500\n[match]\ninterface-name=eth[0-9];\n", 501, false),
     ] {
         let other = format!("[connection]\nid=any\ntype=ethernet\n{more}");
         let files: Vec<_> = NETWORK_MANAGER.iter().copied().chain([(path, other.as_str())]).collect();
@@ -147,6 +167,10 @@ fn a_profile_that_fits_every_interface_does_not_win() {
         assert_eq!((text(&dir, path), found(&report, path)), (other, reported), "{more}: {:?}", report.findings);
     }
     let named = "[connection]\nid=eth0\ntype=ethernet\ninterface-name=eth0\n";
+    let doubtful = format!("{named}[match]\ndriver=e1000\n");
+    let files: Vec<_> = NETWORK_MANAGER.iter().copied().chain([(ours, doubtful.as_str())]).collect();
+    let Some((dir, report)) = fixed("profiles", &files) else { return };
+    assert!(found(&report, ours) && text(&dir, ours).contains("10.20.0.11/24"), "{:?}", report.findings);
     let any = (etc, "[connection]\nid=any\ntype=ethernet\n");
     let files: Vec<_> = NETWORK_MANAGER.iter().copied().chain([(ours, named), any]).collect();
     let Some((dir, _)) = fixed("profiles", &files) else { return };
@@ -330,4 +354,15 @@ fn comments_in_a_list_of_several_lines_are_no_content() {
     let old = "DAEMONS=(syslog-ng   # log (vzquota)\n  !network\n  # vzquota\n  vzquota crond)\n";
     let Some(now) = edited("arch-rcconf", "etc/rc.conf", old) else { return };
     assert!(now.contains("DAEMONS=(syslog-ng 'network'   # log (vzquota)\n  # vzquota\n crond)\n"), "{now}");
+}
+
+#[test]
+fn a_line_below_vzctls_marker_that_nobody_knows_is_reported() {
+    let mark = "# Auto-generated hostname. Please do not remove this comment.";
+    for (line, reported) in [("10.9.9.9 gone.example.org gone", true), ("10.9.9.9 gone.example.org  gone", false)] {
+        let hosts = format!("{mark}\n{line}\n");
+        let Some((dir, report)) = fixed("hosts", &[DEBIAN, ("etc/hosts", &hosts)]) else { return };
+        assert_eq!(found(&report, "etc/hosts"), reported, "{line}: {:?}", report.findings);
+        assert_eq!(text(&dir, "etc/hosts").contains(line), reported, "{line}");
+    }
 }

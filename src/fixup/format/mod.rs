@@ -18,6 +18,7 @@ pub mod netcfg;
 pub mod netctl;
 pub mod netplan;
 pub mod networkd;
+pub mod pattern;
 pub mod rcconf;
 pub mod rcconfig;
 pub mod resolv;

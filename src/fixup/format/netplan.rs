@@ -4,6 +4,7 @@
 //! another file would come up beside the new one, so it has to go there.
 
 use super::lines::{self, Line};
+use super::pattern;
 use crate::model::network::{Method, Nic};
 use std::net::IpAddr;
 
@@ -159,7 +160,7 @@ pub fn rivals(text: &[u8], nic: &Nic) -> Vec<String> {
                 let value = i.text.split(key).nth(1)?;
                 Some(value.trim_start().split([' ', ',', '}', '#']).next()?.trim_matches(['"', '\'']).to_owned())
             };
-            let by_name = after("name:").is_some_and(|p| fits(p.as_bytes(), nic.name.as_bytes()));
+            let by_name = after("name:").is_some_and(|p| pattern::fits(p.as_bytes(), nic.name.as_bytes()));
             let by_mac = after("macaddress:").zip(nic.mac.as_ref()).is_some_and(|(m, n)| m.eq_ignore_ascii_case(n));
             by_name || by_mac
         });
@@ -168,28 +169,6 @@ pub fn rivals(text: &[u8], nic: &Nic) -> Vec<String> {
         }
     }
     out
-}
-
-/// A pattern with `*` and `?`, as networkd's `Name=` has it; anything with brackets counts as fitting. The bound is
-/// against a pattern made to take long.
-fn fits(pattern: &[u8], name: &[u8]) -> bool {
-    if pattern.contains(&b'[') || pattern.len() > 64 {
-        return true;
-    }
-    // reachable[i]: the pattern so far can have eaten the first i bytes of the name.
-    let mut reachable = vec![false; name.len() + 1];
-    reachable[0] = true;
-    for byte in pattern {
-        let mut next = vec![false; name.len() + 1];
-        for at in 0..=name.len() {
-            next[at] = match byte {
-                b'*' => reachable[at] || (at > 0 && next[at - 1]),
-                _ => at > 0 && reachable[at - 1] && (*byte == b'?' || *byte == name[at - 1]),
-            };
-        }
-        reachable = next;
-    }
-    reachable[name.len()]
 }
 
 /// A line as block-style YAML has it.

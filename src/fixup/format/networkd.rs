@@ -1,8 +1,8 @@
 //! systemd-networkd's NAME.network (systemd.network(5)).
 
 use super::keyfile::Keyfile;
+use super::pattern;
 use crate::model::network::{Method, Nic};
-use crate::rootfs::look::matches_name;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -73,9 +73,9 @@ pub fn may_match(unit: &[u8], nic: &Nic) -> bool {
             None => words.is_empty() || words.iter().any(|w| is(w)),
         }
     };
-    fits("Name", &|w| matches_name(w.as_bytes(), nic.name.as_bytes()))
-        && fits("Type", &|w| matches_name(w.as_bytes(), b"ether"))
-        && fits("Kind", &|w| matches_name(w.as_bytes(), b"veth"))
+    fits("Name", &|w| pattern::fits(w.as_bytes(), nic.name.as_bytes()))
+        && fits("Type", &|w| pattern::fits(w.as_bytes(), b"ether"))
+        && fits("Kind", &|w| pattern::fits(w.as_bytes(), b"veth"))
         && fits("MACAddress", &|w| nic.mac.as_ref().is_none_or(|mac| w.eq_ignore_ascii_case(mac)))
 }
 
@@ -199,11 +199,14 @@ mod tests {
             "[Match]\nName=en* e*\n",
             "[Match]\nName=!lo wl*\n",
             "[Match]\nName=lo\nName=\nName=eth?\nDriver=veth\n",
+            "[Match]\nName=eth[0-3]\n",
             "[Match]\nType=ether\nMACAddress=00:16:3E:00:00:01\n",
         ] {
             assert!(may_match(unit.as_bytes(), &n), "{unit}");
         }
-        for unit in ["Name=eth1", "Name=!lo eth*", "Type=wlan", "Kind=!veth", "MACAddress=00:18:51:00:00:01"] {
+        for unit in
+            ["Name=eth1", "Name=eth[1-3]", "Name=!lo eth*", "Type=wlan", "Kind=!veth", "MACAddress=00:18:51:00:00:01"]
+        {
             assert!(!may_match(format!("# own\n[Match]\n{unit}\n").as_bytes(), &n), "{unit}");
         }
     }
