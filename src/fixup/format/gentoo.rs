@@ -25,7 +25,7 @@ pub fn net(old: &[u8], nic: &Nic, dns: &[IpAddr], domains: &[String], form: Form
     let name = variable(&nic.name);
     let key = format!("config_{name}");
     let config = match nic.method {
-        Method::Static if !nic.addresses.is_empty() => merge_addresses(&addresses(&vars, &key), nic.addresses.iter()),
+        Method::Static if !nic.addresses.is_empty() => merge_addresses(&addresses(&vars, &key), &nic.addresses),
         Method::Static | Method::Manual => vec!["null".to_owned()],
         Method::Dhcp => vec!["dhcp".to_owned()],
         Method::None => vec!["noop".to_owned()],
@@ -101,16 +101,16 @@ fn addresses(vars: &ShellVars, key: &str) -> Vec<String> {
 
 /// Puts the plan's addresses into a list of arguments for `ip addr add`: an entry that has one of them keeps what a person
 /// put behind it, and one with a label (`eth0:vip`) stays, unless the plan has its address.
-pub(super) fn merge_addresses<'n>(old: &[String], wanted: impl Iterator<Item = &'n IpNet> + Clone) -> Vec<String> {
+pub(super) fn merge_addresses(old: &[String], wanted: &[IpNet]) -> Vec<String> {
     let first = |entry: &str| entry.split_whitespace().next().map(str::to_owned).unwrap_or_default();
     let mut list: Vec<String> = Vec::new();
-    for net in wanted.clone() {
+    for net in wanted {
         let net = net.to_string();
         list.push(old.iter().find(|e| first(e) == net).cloned().unwrap_or(net));
     }
     let planned = |entry: &str| {
         let address = first(entry).split('/').next().and_then(|a| a.parse::<IpAddr>().ok());
-        address.is_none_or(|a| wanted.clone().any(|n| n.addr() == a))
+        address.is_none_or(|a| wanted.iter().any(|n| n.addr() == a))
     };
     let named = |entry: &str| {
         let mut words = entry.split_whitespace().skip_while(|w| *w != "label");

@@ -23,7 +23,7 @@ pub fn profile(old: Option<&[u8]>, nic: &Nic, dns: &[IpAddr], domains: &[String]
     let v6: Vec<IpNet> = nic.v6().filter(|_| own).map(IpNet::from).collect();
     let merged = |vars: &ShellVars, key: &str, wanted: &[IpNet]| match wanted {
         [] => Vec::new(),
-        _ => merge_addresses(&vars.words(key).unwrap_or_default(), wanted.iter()),
+        _ => merge_addresses(&vars.words(key).unwrap_or_default(), wanted),
     };
     let (v4, v6) = (merged(&vars, "Address", &v4), merged(&vars, "Address6", &v6));
     let off = |addresses: &[String]| if addresses.is_empty() { "no" } else { "static" };

@@ -53,7 +53,7 @@ pub fn put(text: &[u8], nic: &Nic) -> Vec<u8> {
         let mine = device == nic.name || device.strip_prefix(&format!("{}:", nic.name)).is_some();
         let alias = device.split_once(':').map(|(_, a)| a.to_owned());
         let persons = alias.is_some_and(|a| !a.bytes().all(|b| b.is_ascii_digit())) && nic.method != Method::None;
-        if mine && !(persons && !planned(address)) {
+        if mine && (!persons || planned(address)) {
             stale.push(number);
         }
     }
