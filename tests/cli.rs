@@ -185,7 +185,8 @@ fn fixup_modules_explain_themselves() {
     assert!(shown.contains("why"), "{shown}");
 }
 
-/// Puts a journal there as an earlier run left it; each word is a record, `Step` begun, `step!` done, `-step` taken back.
+/// Puts a journal there as an earlier run left it; each word is a record, `step` begun, `+step` done, `-step` taken
+/// back, `!step` not to be taken back, `=step` kept.
 fn journal(dir: &Path, place: &str, command: &str, steps: &[&str], outcome: Option<&str>) {
     let home = dir.join("state/containers").join(place);
     std::fs::create_dir_all(&home).unwrap();
@@ -197,7 +198,10 @@ fn journal(dir: &Path, place: &str, command: &str, steps: &[&str], outcome: Opti
             (.., Some(step)) => ("kept", step),
             _ => ("started", *step),
         };
-        let mut line = serde_json::json!({ "record": record, "step": step });
+        let mut line = match step.strip_prefix('+') {
+            Some(step) => serde_json::json!({ "record": "done", "step": step, "seconds": 1.0, "data": null }),
+            None => serde_json::json!({ "record": record, "step": step }),
+        };
         if record == "undo-failed" {
             line["why"] = "busy".into();
         }
@@ -252,6 +256,25 @@ fn where_a_migration_stands_decides_what_may_be_done_with_it() {
         assert_eq!(output.status.code(), Some(1), "{args:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(want), "{args:?}: {}", stderr(&output));
     }
+}
+
+#[test]
+fn an_unknown_fixup_to_skip_is_refused_before_anything_is_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = state(dir.path());
+    let steps = ["create-volume", "copy-live"];
+    journal(dir.path(), "101@vz1", "migrate", &steps, None);
+    journal(dir.path(), "104@vz1", "sync", &steps, Some("synced"));
+    journal(dir.path(), "105@vz1", "migrate", &["create-volume", "copy-live", "+apply-fixups"], None);
+    let run = |verb, ctid| ovz2lxc(&[verb, ctid, "--skip-fixup", "fstba", "--state-dir", &state]);
+    for (verb, ctid) in [("resume", "101"), ("cutover", "104")] {
+        let output = run(verb, ctid);
+        assert_eq!(output.status.code(), Some(2), "{verb}: {}", stderr(&output));
+        let said = stderr(&output);
+        assert!(said.contains("there is no fixup \"fstba\" to skip (did you mean \"fstab\"?)"), "{verb}: {said}");
+    }
+    // Where the fixups are done the way forward stays open.
+    assert!(stderr(&run("resume", "105")).contains("has no plan"), "{}", stderr(&run("resume", "105")));
 }
 
 #[test]

@@ -424,6 +424,17 @@ fn sync_then_cutover_and_a_killed_run_is_resumed() {
         assert_eq!(report["outcome"], "synced");
         assert_eq!(bench.node.status("101"), "CTID 101 exist mounted running");
     }
+    // A fixup that was to be skipped and is none any more: said while the container runs.
+    let home = std::fs::read_dir(bench.state_dir().join("containers")).unwrap().next().unwrap().unwrap().path();
+    let plan = std::fs::read_to_string(home.join("plan.json")).unwrap();
+    let mut other: Value = serde_json::from_str(&plan).unwrap();
+    other["skip_fixups"] = serde_json::json!(["fstba"]);
+    std::fs::write(home.join("plan.json"), other.to_string()).unwrap();
+    let output = bench.run(&["cutover", "101"]);
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no fixup \"fstba\" to skip"));
+    assert_eq!(bench.node.status("101"), "CTID 101 exist mounted running");
+    std::fs::write(home.join("plan.json"), plan).unwrap();
     // The run dies without a word once the source has stopped.
     let mut child = bench.command(&["cutover", "101"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let journal = bench.state_dir().join("containers");

@@ -67,6 +67,9 @@ fn a_file_that_ifupdown_does_not_read_does_not_get_the_interface() {
         ("source interfaces.d/*\n", "etc/network/interfaces.d/eth0.cfg"),
         ("source /etc/network/interfaces.d/*.cfg\n", "etc/network/interfaces.d/eth0.cfg"),
         ("source more\n", "etc/network/interfaces.d/eth0.cfg"),
+        ("source interfaces.d/[[:lower:]]*[!0-9]\n", "etc/network/interfaces.d/eth0.cfg"),
+        ("source interfaces.[a-c]/*\n", MAIN),
+        ("source /etc/network/interfaces.d/eth[1-9].cfg\n", MAIN),
     ] {
         let part = ("etc/network/interfaces.d/eth0.cfg", stanza);
         let more = ("etc/network/more", "source interfaces.d/*\nsource more\n");
@@ -75,6 +78,21 @@ fn a_file_that_ifupdown_does_not_read_does_not_get_the_interface() {
         assert!(text(&dir, written).contains("10.20.0.11/24"), "{main}: {}", tree::dump(dir.path()));
         assert!(!text(&dir, other).contains("10.20"), "{main}: {}", tree::dump(dir.path()));
     }
+}
+
+#[test]
+fn what_ifupdown_includes_in_another_form_is_reported() {
+    for line in
+        ["source interfaces.d/{eth0,eth1}.cfg", "source ~/interfaces", "source-directory $DIR", "source \"more\""]
+    {
+        let Some((_dir, report)) = fixed("forms of source", &[DEBIAN, (MAIN, &format!("{line}\n"))]) else { return };
+        let named = line.split(' ').nth(1).unwrap().trim_matches('"');
+        let said = report.findings.iter().any(|f| f.subject == format!("/{MAIN}") && f.detail.contains(named));
+        assert!(said, "{line}: {:?}", report.findings);
+    }
+    let plain = "source interfaces.d/*\nsource-directory interfaces.d\nsource /etc/network/a~b\n";
+    let Some((_dir, report)) = fixed("forms of source", &[DEBIAN, (MAIN, plain)]) else { return };
+    assert!(!found(&report, MAIN), "{:?}", report.findings);
 }
 
 #[test]
@@ -138,6 +156,8 @@ fn a_profile_that_fits_every_interface_does_not_win() {
         (etc, "autoconnect-priority=500\nautoconnect=false\n", 100, false),
         (etc, "autoconnect-priority=500\ninterface-name=eth7\n", 100, false),
         (etc, "autoconnect-priority=999\n", 999, true),
+        (etc, "autoconnect-priority=999\n[match]\ninterface-name=wl*;\n", 100, false),
+        (etc, "autoconnect-priority=500\n[match]\ninterface-name=eth[0-9];\n", 501, false),
     ] {
         let other = format!("[connection]\nid=any\ntype=ethernet\n{more}");
         let files: Vec<_> = NETWORK_MANAGER.iter().copied().chain([(path, other.as_str())]).collect();
@@ -147,6 +167,10 @@ fn a_profile_that_fits_every_interface_does_not_win() {
         assert_eq!((text(&dir, path), found(&report, path)), (other, reported), "{more}: {:?}", report.findings);
     }
     let named = "[connection]\nid=eth0\ntype=ethernet\ninterface-name=eth0\n";
+    let doubtful = format!("{named}[match]\ndriver=e1000\n");
+    let files: Vec<_> = NETWORK_MANAGER.iter().copied().chain([(ours, doubtful.as_str())]).collect();
+    let Some((dir, report)) = fixed("profiles", &files) else { return };
+    assert!(found(&report, ours) && text(&dir, ours).contains("10.20.0.11/24"), "{:?}", report.findings);
     let any = (etc, "[connection]\nid=any\ntype=ethernet\n");
     let files: Vec<_> = NETWORK_MANAGER.iter().copied().chain([(ours, named), any]).collect();
     let Some((dir, _)) = fixed("profiles", &files) else { return };
@@ -176,5 +200,169 @@ fn an_alias_that_a_person_made_stays_unless_the_plan_has_its_address() {
         let guest = guest::detect(&rootfs).unwrap();
         apply(&Catalogue::load(None).unwrap(), &rootfs, &guest, &plan, &ApplyOptions::default()).unwrap();
         assert!(!dir.path().join(path("1")).exists() && dir.path().join(&paths[1]).exists());
+    }
+}
+
+/// Trees in which eth0 was set up with more than the plan has: a golden one, a file for it, what stays of that, and the words
+/// with which the finding names what went.
+const OWN: &[(&str, &str, &str, &str, &str)] = &[
+    (
+        "gentoo-openrc",
+        "etc/conf.d/net",
+        "config_eth0=\"10.20.0.11/24\n10.9.9.9/24\n10.9.9.8/24 label eth0:vip\"\n",
+        "10.9.9.8/24 label eth0:vip",
+        "10.9.9.9/24",
+    ),
+    (
+        "arch-rcconf",
+        "etc/rc.conf",
+        "eth0=\"eth0 10.9.9.9 netmask 255.0.0.0\"\neth0_vip=\"eth0:vip 10.9.9.8\"\nINTERFACES=(eth0 eth0_vip)\n",
+        "eth0_vip=\"eth0:vip 10.9.9.8\"",
+        "eth0 10.9.9.9",
+    ),
+    (
+        "arch-netcfg",
+        "etc/network.d/eth0",
+        "INTERFACE=eth0\nPOST_UP=\"ip addr add 10.9.9.9/24 dev eth0; ip addr add 10.9.9.8/24 dev eth0 label eth0:vip\"\n",
+        "10.9.9.8/24 dev eth0 label eth0:vip",
+        "10.9.9.9/24",
+    ),
+    (
+        "arch-netctl",
+        "etc/netctl/eth0",
+        "Interface=eth0\nAddress=('10.9.9.9/24' '10.9.9.8/24 label eth0:vip')\n",
+        "'10.9.9.8/24 label eth0:vip'",
+        "10.9.9.9/24",
+    ),
+    (
+        "ubuntu2204-netplan",
+        "etc/netplan/02.yaml",
+        "network:\n  ethernets:\n    eth0:\n      addresses:\n      - 10.9.9.9/24\n      - 10.9.9.8/24:\n          label: \"eth0:vip\"\n",
+        "      - 10.9.9.8/24:\n          label: \"eth0:vip\"\n",
+        "10.9.9.9/24",
+    ),
+    (
+        "slackware14",
+        "etc/rc.d/rc.inet1.conf",
+        "IPADDR[0]=\"10.1.1.1\"\nIPADDRS[0]=\"10.9.9.9/24\"\nIPALIASES[0]=\"10.9.9.8\"\n# own\n",
+        "# own",
+        "with: IPADDRS[0]=\"10.9.9.9/24\" | IPALIASES[0]=\"10.9.9.8\"",
+    ),
+    (
+        "sles11-sysconfig",
+        "etc/sysconfig/network/ifcfg-eth0",
+        "IPADDR='10.20.0.11/24'\nIPADDR_1='10.9.9.9/24'\nIPADDR_vip='10.9.9.8/24'\n",
+        "IPADDR_vip='10.9.9.8/24'",
+        "with: IPADDR_1='10.9.9.9/24'",
+    ),
+    (
+        "centos6-upstart",
+        "etc/sysconfig/network-scripts/ifcfg-eth0",
+        "DEVICE=eth0\nIPADDR=10.20.0.11\nIPADDR1=10.9.9.9\nETHTOOL_OPTS=x\n",
+        "ETHTOOL_OPTS=x",
+        "with: IPADDR1=10.9.9.9",
+    ),
+    (
+        "alt-etcnet",
+        "etc/net/ifaces/eth0/ipv4address",
+        "10.9.9.9/24\n10.9.9.8/24 label eth0:vip\n",
+        "10.9.9.8/24 label eth0:vip",
+        "10.9.9.9/24",
+    ),
+    (
+        "debian12-systemd-networkd",
+        "etc/systemd/network/10-lan.network",
+        "[Match]\nName=eth0\n[Address]\nAddress=10.9.9.9/24\nLabel=eth0:vip\n",
+        "Label=eth0:vip",
+        "with: Address=10.9.9.9/24 | Label=eth0:vip",
+    ),
+];
+
+#[test]
+fn what_the_plan_does_not_have_stays_or_is_named() {
+    if !support::is_root() {
+        return support::skip("own addresses", "making a tree needs root");
+    }
+    for (case, path, old, stays, named) in OWN {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = support::repository().join("tests/golden").join(case).join("tree.txt");
+        tree::make(dir.path(), &fs::read_to_string(tree).unwrap());
+        fs::create_dir_all(dir.path().join(path).parent().unwrap()).unwrap();
+        fs::write(dir.path().join(path), old).unwrap();
+        let report = run(dir.path());
+        assert_eq!(run(dir.path()).changes, [], "{case}: a second run changes nothing");
+        let now = text(&dir, path);
+        assert!(now.contains(stays), "{case}: {now}");
+        let subject = format!("/{path}");
+        let said = |f: &&ovz2lxc::model::finding::Finding| f.id == "fixup-address-replaced" && f.subject == subject;
+        let finding = report.findings.iter().find(said);
+        let finding = finding.unwrap_or_else(|| panic!("{case}: nothing was said: {now}\n{:?}", report.findings));
+        assert!(finding.detail.contains(named), "{case}: {finding:?}");
+    }
+}
+
+#[test]
+fn drop_ins_of_networkd_count_as_a_part_of_their_unit() {
+    let unit = "usr/lib/systemd/network/00-all.network";
+    let part = "etc/systemd/network/00-all.network.d/lan.conf";
+    for (unit_text, part_text, ours) in [
+        ("[Match]\nName=lan\n", "[Match]\nName=eth0\n", OURS[1]),
+        ("[Match]\nName=*\n", "[Match]\nName=\nName=lan\n", OURS[0]),
+        ("[Match]\nName=*\n", "[Match]\nType=wlan\n", OURS[0]),
+    ] {
+        let files: Vec<_> = NETWORKD.iter().copied().chain([(unit, unit_text), (part, part_text)]).collect();
+        let Some((dir, _)) = fixed("drop-ins", &files) else { return };
+        let there: Vec<&str> = OURS.into_iter().filter(|p| dir.path().join(p).exists()).collect();
+        assert_eq!(there, [ours], "{part_text}");
+    }
+    let own = "etc/systemd/network/05-ovz2lxc-eth0.network.d/x.conf";
+    let address = "etc/systemd/network/10-lan.network.d/vip.conf";
+    let files: Vec<_> = NETWORKD
+        .iter()
+        .copied()
+        .chain([
+            (own, "[Network]\nDHCP=yes\n"),
+            ("etc/systemd/network/10-lan.network", "[Match]\nName=eth0\n"),
+            (address, "[Network]\nAddress=10.9.9.9/24\n"),
+        ])
+        .collect();
+    let Some((_dir, report)) = fixed("drop-ins", &files) else { return };
+    assert!(found(&report, own) && found(&report, address), "{:?}", report.findings);
+}
+
+/// Puts a file into a golden tree, applies the fixups twice, and returns what became of it.
+fn edited(case: &str, path: &str, old: &str) -> Option<String> {
+    if !support::is_root() {
+        support::skip(case, "making a tree needs root");
+        return None;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let tree = support::repository().join("tests/golden").join(case).join("tree.txt");
+    tree::make(dir.path(), &fs::read_to_string(tree).unwrap());
+    fs::write(dir.path().join(path), old).unwrap();
+    run(dir.path());
+    assert_eq!(run(dir.path()).changes, [], "{case}: a second run changes nothing");
+    Some(text(&dir, path))
+}
+
+#[test]
+fn comments_in_a_list_of_several_lines_are_no_content() {
+    let old = "# c\nNETWORKS=(venet0   # not venet0 (of vzctl)\n  # venet0_0 was here\n  venet0_0 wlan # own\n)\nX=1\n";
+    let Some(now) = edited("arch-netcfg", "etc/conf.d/netcfg", old) else { return };
+    let comments = "   # not venet0 (of vzctl)\n  # venet0_0 was here\n";
+    assert_eq!(now, format!("# c\nNETWORKS=({comments} wlan 'eth0' # own\n)\nX=1\n"));
+    let old = "DAEMONS=(syslog-ng   # log (vzquota)\n  !network\n  # vzquota\n  vzquota crond)\n";
+    let Some(now) = edited("arch-rcconf", "etc/rc.conf", old) else { return };
+    assert!(now.contains("DAEMONS=(syslog-ng 'network'   # log (vzquota)\n  # vzquota\n crond)\n"), "{now}");
+}
+
+#[test]
+fn a_line_below_vzctls_marker_that_nobody_knows_is_reported() {
+    let mark = "# Auto-generated hostname. Please do not remove this comment.";
+    for (line, reported) in [("10.9.9.9 gone.example.org gone", true), ("10.9.9.9 gone.example.org  gone", false)] {
+        let hosts = format!("{mark}\n{line}\n");
+        let Some((dir, report)) = fixed("hosts", &[DEBIAN, ("etc/hosts", &hosts)]) else { return };
+        assert_eq!(found(&report, "etc/hosts"), reported, "{line}: {:?}", report.findings);
+        assert_eq!(text(&dir, "etc/hosts").contains(line), reported, "{line}");
     }
 }

@@ -9,7 +9,7 @@ use crate::cluster;
 use crate::config::{Connection, Layer, Merged, unplaced};
 use crate::error::{Error, Result};
 use crate::fixup::Catalogue;
-use crate::journal::{self, Journal, Record, Store};
+use crate::journal::{self, Journal, Record, StepState, Store, states};
 use crate::model::container::Status;
 use crate::pipeline::engine::{Ask, Engine as StepEngine};
 use crate::pipeline::migration::{Migration, Tools};
@@ -321,9 +321,18 @@ struct Going<'a> {
 fn go_on(work: &Work<'_>, merged: &Merged, known: &Known, going: &Going<'_>) -> Result<EndedOne> {
     let mut journal: Journal = work.session.store(merged).open(&known.dir)?;
     let records = journal.records()?;
+    let fixed = matches!(states(&records).get("apply-fixups"), Some(StepState::Done(_)));
+    if !fixed {
+        let settings = &merged.settings;
+        Catalogue::load(Some(&settings.fixups_dir))?.check_skipped(&settings.skip_fixups)?;
+    }
     (going.may)(&standing(&records), standing::is_copied(&records))?;
     let plan = load_plan(&known.dir)?;
     let tools = tools(work, merged, &plan, Some(&known.dir))?;
+    // The modules may be others than when the plan was made; the container must not be stopped to find that out.
+    if !fixed {
+        tools.catalogue.check_skipped(&plan.skip_fixups)?;
+    }
     if let Some(look) = going.look {
         look(&plan, &tools)?;
     }

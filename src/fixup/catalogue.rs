@@ -1,6 +1,6 @@
 //! All modules: those that are built in, and an administrator's.
 
-use super::fault::{line_of_key, wrong};
+use super::fault::{line_of_key, meant, wrong};
 use super::module::Module;
 use super::order::order;
 use super::templates::{TemplateFile, check_all};
@@ -66,8 +66,11 @@ impl Catalogue {
     /// Refuses ids that no module has, as a list of modules to leave out may hold them.
     pub fn check_skipped(&self, skip: &[String]) -> Result<()> {
         match skip.iter().find(|id| self.module(id).is_none()) {
-            Some(id) => Err(Error::usage(format!("there is no fixup \"{}\" to skip", id.escape_debug()))
-                .hint("ovz2lxc fixup list shows the ids")),
+            Some(id) => {
+                let meant = meant(id, self.modules.iter().map(|m| m.id.as_str()));
+                Err(Error::usage(format!("there is no fixup \"{}\" to skip{meant}", id.escape_debug()))
+                    .hint("ovz2lxc fixup list shows the ids"))
+            }
             None => Ok(()),
         }
     }

@@ -9,6 +9,51 @@ pub(super) fn wrong(origin: &str, line: usize, why: &str) -> Error {
     Error::usage(format!("fixup module {origin}, line {line}: {why}"))
 }
 
+/// Returns that of the names which a word was most likely meant to be: the nearest, when a third of its letters or less
+/// would have to change.
+pub(super) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let word: Vec<char> = word.to_lowercase().chars().take(64).collect();
+    let all = names.into_iter().map(|name| (distance(&word, name), name));
+    let (changes, name) = all.min_by_key(|(changes, _)| *changes)?;
+    (changes * 3 <= word.len().max(3)).then_some(name)
+}
+
+/// How many letters must be put in, left out, changed or swapped with the next to make one word of another.
+fn distance(word: &[char], other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut rows = vec![vec![0; other.len() + 1]; word.len() + 1];
+    for i in 0..=word.len() {
+        for j in 0..=other.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let same = word[i - 1] == other[j - 1];
+                let swapped = i > 1 && j > 1 && word[i - 1] == other[j - 2] && word[i - 2] == other[j - 1];
+                let change = rows[i - 1][j - 1] + usize::from(!same);
+                let one = change.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                if swapped { one.min(rows[i - 2][j - 2] + 1) } else { one }
+            };
+        }
+    }
+    rows[word.len()][other.len()]
+}
+
+/// Says behind the parser's complaint of a name that it does not know which one was meant: the parser has the unknown name
+/// in backticks, and those that it knows behind it.
+pub(super) fn with_nearest(complaint: &str) -> String {
+    let mut names = complaint.split('`').skip(1).step_by(2);
+    let unknown = complaint.starts_with("unknown ").then(|| names.next()).flatten();
+    match unknown.and_then(|word| nearest(word, names)) {
+        Some(name) => format!("{complaint}; did you mean `{name}`?"),
+        None => complaint.to_owned(),
+    }
+}
+
+/// Says which name was meant, in a form that can stand behind one that is not known.
+pub(super) fn meant<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> String {
+    nearest(word, names).map(|name| format!(" (did you mean \"{name}\"?)")).unwrap_or_default()
+}
+
 /// Returns the line, from 1, on which a byte of a text is.
 pub(super) fn line_at(text: &str, offset: usize) -> usize {
     text.get(..offset).unwrap_or(text).matches('\n').count() + 1

@@ -28,6 +28,16 @@ fn every_mistake_names_file_line_and_reason() {
         (format!("{HEAD}[when]\nfamily = [\n  \"debian\",\n  \"solaris\", # here\n]\n{remove}"), "solaris"),
         (format!("{HEAD}[when]\ninit = [\"launchd\"] # here\n{remove}"), "launchd"),
         (format!("{HEAD}[when]\nnetwork = [\"token-ring\"] # here\n{remove}"), "token-ring"),
+        (format!("{HEAD}[when]\ndistro = [\"debain\"] # here\n{remove}"), "(did you mean \"debian\"?)"),
+        (format!("{HEAD}[when]\ndistro = [\"ubuntuu\", \"sles\"] # here\n{remove}"), "\"ubuntu\""),
+        (format!("{HEAD}[when]\ndistro = [\"homemade\"] # here\n{remove}"), "no distribution is known"),
+        (format!("{HEAD}[when]\ninit = [\"sysvint\"] # here\n{remove}"), "did you mean `sysvinit`?"),
+        (format!("{HEAD}[when]\nnetwork = [\"if-cfg\"] # here\n{remove}"), "did you mean `ifcfg`?"),
+        (format!("{HEAD}[when]\nfamily = [\"red-hat\"] # here\n{remove}"), "did you mean `redhat`?"),
+        (format!("{HEAD}[[action]]\ndo = \"nics\"\ndialect = \"netpln\" # here\n"), "did you mean `netplan`?"),
+        (format!("{HEAD}[[action]]\ndo = \"nics\"\ndialect = \"unknown\" # here\n"), "no dialect"),
+        (format!("{HEAD}[[action]]\ndo = \"remove\"\npaht = [\"a\"] # here\n"), "did you mean `path`?"),
+        (format!("{HEAD}after = [\"host\"] # here\n{remove}"), "(did you mean \"hosts\"?)"),
         (format!("{HEAD}[when]\nversion = \">= new\" # here\n{remove}"), "range of versions"),
         (format!("{HEAD}[when]\nexists = [\"etc/a\", \"/etc/b\"] # here\n{remove}"), "/etc/b"),
         (format!("{HEAD}[when]\ndistro = [\n  \"debian\",\n  \"Debian\", # here\n]\n{remove}"), "Debian"),
@@ -153,4 +163,36 @@ fn a_wrong_template_file_is_named_itself_with_its_user() {
     );
     let text = "{% for nic in plan.nic %}{{ nic.name }} {{ loop.index }}{% endfor %}{% set a = guest.distro %}{{ a }}";
     assert_eq!(load(&[("70-own.toml", &module), ("init-templates/own/x.conf", text)]), None);
+}
+
+#[test]
+fn only_a_name_that_is_near_is_offered() {
+    use super::nearest;
+    let names = ["debian", "devuan", "arch", "alt"];
+    for (word, name) in [
+        ("debain", Some("debian")),
+        ("Debian", Some("debian")),
+        ("al", Some("alt")),
+        ("aarch", Some("arch")),
+        ("solaris", None),
+        ("", None),
+    ] {
+        assert_eq!(nearest(word, names), name, "{word}");
+    }
+    assert_eq!(nearest(&"x".repeat(1 << 20), names), None);
+}
+
+#[test]
+fn a_dialect_has_one_name_and_the_older_one_is_read() {
+    use crate::model::guest::NetworkDialect;
+    for (old, new) in [("networkd", "systemd-networkd"), ("rcconf", "arch-rc-conf")] {
+        let read = |name: &str| serde_json::from_str::<NetworkDialect>(&format!("\"{name}\"")).unwrap();
+        assert_eq!(read(old), read(new));
+        assert_eq!(serde_json::to_string(&read(old)).unwrap(), format!("\"{new}\""));
+        for name in [old, new] {
+            let text =
+                format!("{HEAD}[[action]]\ndo = \"nics\"\ndialect = \"{name}\"\nwhen = {{ network = [\"{name}\"] }}\n");
+            assert_eq!(load(&[("70-own.toml", &text)]), None);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! A module as it is written: what it is for, when it applies, what it does.
 
 use super::action::{Action, inside};
-use super::fault::{action_lines, line_at, line_of_complaint, line_of_key, wrong};
+use super::fault::{action_lines, line_at, line_of_complaint, line_of_key, meant, with_nearest, wrong};
 use crate::error::Result;
 use crate::model::guest::{Family, Guest, Init, NetworkDialect};
 use crate::model::network::{GuestPlan, Method, Nic};
@@ -71,15 +71,15 @@ pub struct When {
 }
 
 impl When {
-    /// Checks what the types do not: patterns stay inside, and a distribution has a name that a tree's can be. Any id of
-    /// an os-release counts, so there is no list of them.
+    /// Checks what the types do not: patterns stay inside, and a distribution is one that is known. A name that is
+    /// misspelt would switch its module off without a word.
     pub(super) fn check(&self) -> std::result::Result<(), String> {
         self.exists.iter().chain(&self.missing).try_for_each(|p| inside(p))?;
-        let possible = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
-        match self.distro.iter().find(|d| d.is_empty() || d.len() > 64 || !d.chars().all(possible)) {
+        match self.distro.iter().find(|d| !crate::guest::distributions().any(|known| known == *d)) {
             Some(distro) => Err(format!(
-                "no tree has the distribution \"{}\": ids are lower case letters, digits, dots, dashes and underscores",
-                distro.escape_debug()
+                "no distribution is known as \"{}\"{}; for one that is not, use family or exists",
+                distro.escape_debug(),
+                meant(distro, crate::guest::distributions())
             )),
             None => Ok(()),
         }
@@ -192,7 +192,7 @@ impl Module {
         let mut module: Module = toml::from_str(text).map_err(|e| {
             let at = e.span().map_or(1, |s| line_at(text, s.start));
             let (line, why) = wrong_action(text).unwrap_or((at, e.message().trim().to_owned()));
-            mistake(line, &why).hint("docs/fixups.md has the format")
+            mistake(line, &with_nearest(&why)).hint("docs/fixups.md has the format")
         })?;
         let name = origin.rsplit('/').next().unwrap_or(origin);
         let kebab =

@@ -7,15 +7,16 @@ mod ifupdown;
 mod keyfile;
 mod netplan;
 mod networkd;
+mod replaced;
 mod slackware;
 mod suse;
 
-use super::action::Dialect;
 use super::format::gentoo::Form;
 use super::format::ifcfg;
 use super::format::shellvars::ShellVars;
 use super::run::Run;
 use crate::error::Result;
+use crate::model::guest::NetworkDialect;
 use crate::model::network::{Method, Nic};
 use crate::rootfs::{LastLink, Look};
 use std::path::Path;
@@ -30,29 +31,34 @@ fn without_check(text: &[u8]) -> Vec<u8> {
 }
 
 impl Run<'_> {
-    pub(super) fn nics(&mut self, dialect: Dialect) {
+    pub(super) fn nics(&mut self, dialect: NetworkDialect) {
         let plan = self.context.plan;
         for (at, nic) in plan.nics.iter().enumerate() {
             // Name servers belong to the container, so one interface carries them.
             let (dns, domains): (&[_], &[_]) =
                 if at == 0 { (&plan.nameservers, &plan.searchdomains) } else { (&[], &[]) };
             let (path, done) = match dialect {
-                Dialect::Ifcfg => (format!("{SCRIPTS}/ifcfg-{}", nic.name), self.ifcfg(nic)),
-                Dialect::Ifupdown => ("etc/network/interfaces".to_owned(), self.ifupdown(nic)),
-                Dialect::Networkd => ("etc/systemd/network".to_owned(), self.networkd(nic, dns, domains)),
-                Dialect::Suse => (format!("etc/sysconfig/network/ifcfg-{}", nic.name), self.suse(nic)),
-                Dialect::Slackware => ("etc/rc.d/rc.inet1.conf".to_owned(), self.slackware(nic)),
-                Dialect::Etcnet => (format!("etc/net/ifaces/{}", nic.name), self.etcnet(nic, dns, domains)),
-                Dialect::Keyfile => {
+                NetworkDialect::Ifcfg => (format!("{SCRIPTS}/ifcfg-{}", nic.name), self.ifcfg(nic)),
+                NetworkDialect::Ifupdown => ("etc/network/interfaces".to_owned(), self.ifupdown(nic)),
+                NetworkDialect::SystemdNetworkd => ("etc/systemd/network".to_owned(), self.networkd(nic, dns, domains)),
+                NetworkDialect::Suse => (format!("etc/sysconfig/network/ifcfg-{}", nic.name), self.suse(nic)),
+                NetworkDialect::RcConfig => ("etc/rc.config".to_owned(), self.rc_config(nic)),
+                NetworkDialect::Slackware => ("etc/rc.d/rc.inet1.conf".to_owned(), self.slackware(nic)),
+                NetworkDialect::Etcnet => (format!("etc/net/ifaces/{}", nic.name), self.etcnet(nic, dns, domains)),
+                NetworkDialect::Keyfile => {
                     (format!("etc/NetworkManager/system-connections/{}", nic.name), self.keyfile(nic, dns, domains))
                 }
-                Dialect::Netplan => ("etc/netplan".to_owned(), self.netplan(nic, dns, domains)),
-                Dialect::Netifrc => ("etc/conf.d/net".to_owned(), self.netifrc(nic, dns, domains, Form::Lines)),
-                Dialect::Baselayout1 => ("etc/conf.d/net".to_owned(), self.netifrc(nic, dns, domains, Form::Array)),
-                Dialect::Funtoo => (format!("etc/conf.d/netif.{}", nic.name), self.funtoo(nic, dns, domains)),
-                Dialect::Rcconf => ("etc/rc.conf".to_owned(), self.rcconf(nic, at == 0)),
-                Dialect::Netcfg => (format!("etc/network.d/{}", nic.name), self.netcfg(nic, dns, domains)),
-                Dialect::Netctl => (format!("etc/netctl/{}", nic.name), self.netctl(nic, dns, domains)),
+                NetworkDialect::Netplan => ("etc/netplan".to_owned(), self.netplan(nic, dns, domains)),
+                NetworkDialect::Netifrc => ("etc/conf.d/net".to_owned(), self.netifrc(nic, dns, domains, Form::Lines)),
+                NetworkDialect::Baselayout1 => {
+                    ("etc/conf.d/net".to_owned(), self.netifrc(nic, dns, domains, Form::Array))
+                }
+                NetworkDialect::Funtoo => (format!("etc/conf.d/netif.{}", nic.name), self.funtoo(nic, dns, domains)),
+                NetworkDialect::ArchRcConf => ("etc/rc.conf".to_owned(), self.rcconf(nic, at == 0)),
+                NetworkDialect::Netcfg => (format!("etc/network.d/{}", nic.name), self.netcfg(nic, dns, domains)),
+                NetworkDialect::Netctl => (format!("etc/netctl/{}", nic.name), self.netctl(nic, dns, domains)),
+                // Refused when the module was read.
+                NetworkDialect::Unknown => return,
             };
             if let Err(error) = done {
                 self.complain(&path, &error);
@@ -81,7 +87,7 @@ impl Run<'_> {
         // ifup looks with arping whether another host has the address, and takes "not found" for a yes.
         let unchecked = nic.method == Method::Static && major <= 6 && !self.view.is_file("sbin/arping")?;
         let finish = |text: Vec<u8>| if unchecked { without_check(&text) } else { text };
-        self.view.write(&seen, finish(ifcfg::ifcfg(nic, &[], &[], old, major)), 0o644)?;
+        self.put(&seen, finish(ifcfg::ifcfg(nic, &[], &[], old, major)), nic, 0o644)?;
         self.ifcfg_aliases(nic, major, finish)?;
         if self.knows_only_static_routes()? {
             return self.static_routes(nic);
@@ -89,7 +95,7 @@ impl Run<'_> {
         for (name, text) in ifcfg::route_files(nic) {
             let seen = self.view.read(&Path::new(SCRIPTS).join(name), LastLink::Follow)?;
             let text = if seen.content.is_some() { ifcfg::merge_routes(seen.bytes(), &text) } else { text };
-            self.view.write(&seen, text, 0o644)?;
+            self.put(&seen, text, nic, 0o644)?;
         }
         Ok(())
     }

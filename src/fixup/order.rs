@@ -1,6 +1,6 @@
 //! The order in which the modules run.
 
-use super::fault::{line_of_name, wrong};
+use super::fault::{line_of_name, meant, wrong};
 use super::module::Module;
 use crate::error::Result;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,8 +21,9 @@ pub(super) fn order(modules: BTreeMap<String, Module>) -> Result<Vec<Module>> {
         for (key, name) in named {
             let line = line_of_name(module, key, name);
             if !modules.contains_key(name) {
-                let why = format!("there is no module \"{}\" to run {key}", name.escape_debug());
-                let why = if key == "after" { why } else { why.replace("to run before", "to run before it") };
+                let it = if key == "after" { "" } else { " it" };
+                let meant = meant(name, modules.keys().map(String::as_str));
+                let why = format!("there is no module \"{}\" to run {key}{it}{meant}", name.escape_debug());
                 return Err(wrong(&module.origin, line, &why).hint("ovz2lxc fixup list shows the ids"));
             }
             let (waits, first) = if key == "after" { (&module.id, name) } else { (name, &module.id) };

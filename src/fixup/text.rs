@@ -166,6 +166,12 @@ impl Run<'_> {
         if self.context.guest.family == Family::Arch {
             text = format::hosts::fix_loopback_name(&text, self.context.plan);
         }
+        if let Some(line) = format::hosts::unknown_line(seen.bytes(), self.context.plan, &old) {
+            let line: String = line.escape_debug().take(200).collect();
+            let detail =
+                format!("below vzctl's marker stood a line with another name and address, which stays: {line}");
+            self.unexpected(&seen.path, detail);
+        }
         self.view.write(&seen, text, 0o644)
     }
 

@@ -82,6 +82,11 @@ pub fn inspect(rootfs: &Rootfs) -> Result<(Guest, Vec<Finding>)> {
     Ok((guest, eye.findings))
 }
 
+/// Returns the ids of the distributions that are known by name, as [`Guest::distro`] has them.
+pub fn distributions() -> impl Iterator<Item = &'static str> {
+    release::ids()
+}
+
 /// Returns the release of Red Hat Enterprise Linux whose network scripts a guest of that family has, as nearly as its
 /// release file tells it.
 pub fn red_hat_generation(guest: &Guest) -> Option<u32> {

@@ -68,7 +68,8 @@ const RC_CONF: Sign = File("etc/rc.conf");
 const TABLE: &[(&[Family], NetworkDialect, &[Sign])] = {
     use Family::{Alpine, Alt, Arch, Debian, Gentoo, Redhat, Slackware, Suse, Unknown};
     use NetworkDialect::{
-        ArchRcConf, Baselayout1, Etcnet, Funtoo, Ifcfg, Ifupdown, Keyfile, Netcfg, Netctl, Netifrc, Netplan, SystemdNetworkd,
+        ArchRcConf, Baselayout1, Etcnet, Funtoo, Ifcfg, Ifupdown, Keyfile, Netcfg, Netctl, Netifrc, Netplan, RcConfig,
+        SystemdNetworkd,
     };
     &[
         (&[Redhat], Ifcfg, &[RED_HAT_SCRIPTS, Script("network")]),
@@ -83,6 +84,8 @@ const TABLE: &[(&[Family], NetworkDialect, &[Sign])] = {
         (&[Suse], Keyfile, &[Either(&[Link(SUSE_SERVICE, "NetworkManager.service"), MANAGER]), Not(&WICKED)]),
         (&[Suse], SystemdNetworkd, &[NETWORKD, Not(&WICKED), Not(&Script("network"))]),
         (&[Suse], NetworkDialect::Suse, &[Dir("etc/sysconfig/network")]),
+        // SuSE 8 brought the directory; before, everything was in one file.
+        (&[Suse], RcConfig, &[File("etc/rc.config")]),
         (&[Suse], Keyfile, &[MANAGER_FILES]),
 
         (&[Slackware], NetworkDialect::Slackware, &[Either(&[File("etc/rc.d/rc.inet1.conf"), File("etc/rc.d/rc.inet1")])]),

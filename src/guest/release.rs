@@ -33,23 +33,118 @@ pub(super) fn find(eye: &mut Eye<'_>) -> (String, Family, String) {
     }
 }
 
+/// The distributions whose family their id says.
+const KNOWN: [(Family, &[&str]); 8] = [
+    (
+        Family::Redhat,
+        &[
+            "rhel",
+            "centos",
+            "fedora",
+            "ol",
+            "oracle",
+            "scientific",
+            "cloudlinux",
+            "rocky",
+            "almalinux",
+            "amzn",
+            "virtuozzo",
+            "vzlinux",
+            "eurolinux",
+            "mageia",
+            "mandriva",
+            "openmandriva",
+            "rosa",
+        ],
+    ),
+    (Family::Debian, &["debian", "ubuntu", "devuan", "linuxmint", "raspbian", "kali"]),
+    (
+        Family::Suse,
+        &["suse", "opensuse", "sles", "sled", "sles_sap", "sle-micro", "opensuse-leap", "opensuse-tumbleweed"],
+    ),
+    (Family::Gentoo, &["gentoo", "funtoo"]),
+    (Family::Arch, &["arch", "archlinux"]),
+    (Family::Slackware, &["slackware"]),
+    (Family::Alt, &["alt", "altlinux"]),
+    (Family::Alpine, &["alpine"]),
+];
+
+/// Ids that release files from before os-release give, and those of distributions that name their family in `ID_LIKE` or
+/// are of none.
+const OTHERS: [&str; 64] = [
+    "unknown",
+    "redhat",
+    "redhat-linux",
+    "owl",
+    "mandrake",
+    "anolis",
+    "antix",
+    "artix",
+    "asianux",
+    "astra",
+    "bodhi",
+    "calculate",
+    "centos-stream",
+    "chimera",
+    "circle",
+    "clear-linux-os",
+    "crux",
+    "deepin",
+    "elementary",
+    "endeavouros",
+    "exherbo",
+    "gnoppix",
+    "guix",
+    "kaos",
+    "kde-neon",
+    "manjaro",
+    "miraclelinux",
+    "msvsphere",
+    "mx",
+    "navylinux",
+    "neon",
+    "nixos",
+    "nobara",
+    "openeuler",
+    "opensuse-microos",
+    "openwrt",
+    "osmc",
+    "parabola",
+    "parrot",
+    "photon",
+    "pld",
+    "pop",
+    "postmarketos",
+    "proxmox",
+    "pureos",
+    "raspios",
+    "redos",
+    "sabayon",
+    "salix",
+    "slackel",
+    "slint",
+    "sl-micro",
+    "solus",
+    "sparky",
+    "springdale",
+    "tails",
+    "tencentos",
+    "trisquel",
+    "ultramarine",
+    "univention",
+    "uos",
+    "vectorlinux",
+    "void",
+    "zorin",
+];
+
+/// Returns the ids of all distributions that are known by name.
+pub(super) fn ids() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().flat_map(|(_, ids)| ids.iter()).chain(&OTHERS).copied()
+}
+
 fn family_of(id: &str) -> Option<Family> {
-    Some(match id {
-        "rhel" | "centos" | "fedora" | "ol" | "oracle" | "scientific" | "cloudlinux" | "rocky" | "almalinux"
-        | "amzn" | "virtuozzo" | "vzlinux" | "eurolinux" | "mageia" | "mandriva" | "openmandriva" | "rosa" => {
-            Family::Redhat
-        }
-        "debian" | "ubuntu" | "devuan" | "linuxmint" | "raspbian" | "kali" => Family::Debian,
-        "suse" | "opensuse" | "sles" | "sled" | "sles_sap" | "sle-micro" | "opensuse-leap" | "opensuse-tumbleweed" => {
-            Family::Suse
-        }
-        "gentoo" | "funtoo" => Family::Gentoo,
-        "arch" | "archlinux" => Family::Arch,
-        "slackware" => Family::Slackware,
-        "alt" | "altlinux" => Family::Alt,
-        "alpine" => Family::Alpine,
-        _ => return None,
-    })
+    KNOWN.iter().find(|(_, ids)| ids.contains(&id)).map(|(family, _)| *family)
 }
 
 /// Returns a variable of a shell-like file, quotes removed, nothing expanded.

@@ -44,7 +44,7 @@ pub enum Init {
     Unknown,
 }
 
-/// The kind of network files that are in force.
+/// The kind of network files that are in force. Modules of fixups written for earlier versions may have the shorter names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NetworkDialect {
@@ -53,9 +53,12 @@ pub enum NetworkDialect {
     /// /etc/network/interfaces.
     Ifupdown,
     /// /etc/systemd/network/*.network.
+    #[serde(alias = "networkd")]
     SystemdNetworkd,
     /// SUSE's /etc/sysconfig/network/ifcfg-* and ifroute-*, read by its scripts or by wicked.
     Suse,
+    /// /etc/rc.config and /etc/route.conf of SuSE before 8.
+    RcConfig,
     /// Slackware's /etc/rc.d/rc.inet1.conf, or rc.inet1 itself.
     Slackware,
     /// ALT's /etc/net/ifaces/NAME/.
@@ -71,6 +74,7 @@ pub enum NetworkDialect {
     /// /etc/conf.d/netif.* of Funtoo.
     Funtoo,
     /// /etc/rc.conf of Arch before 2012.
+    #[serde(alias = "rcconf")]
     ArchRcConf,
     /// /etc/network.d/* of Arch's netcfg.
     Netcfg,

@@ -2,6 +2,7 @@
 
 use super::Action;
 use crate::fixup::module::When;
+use crate::model::guest::NetworkDialect;
 use regex::bytes::Regex;
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -132,6 +133,9 @@ impl Action {
             }
             Action::Interfaces(a) | Action::Rcconfig(a) => expression(&a.remove).map(|_| ()),
             Action::Fstab(a) => compiles(&a.spec),
+            Action::Nics(a) if a.dialect == NetworkDialect::Unknown => {
+                Err("\"unknown\" is no dialect that can be written".into())
+            }
             Action::Nics(_) | Action::Hosts(_) | Action::Resolver(_) | Action::Securetty(_) | Action::Report(_) => {
                 Ok(())
             }

@@ -1,6 +1,7 @@
 //! The closed set of actions. What is not here cannot be done by a module, which is the point: a module is data.
 
 use crate::model::finding::Severity;
+use crate::model::guest::NetworkDialect;
 use crate::rootfs::{EntryKind, LastLink};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -333,45 +334,11 @@ pub struct Interfaces {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nics {
-    /// The dialect.
-    pub dialect: Dialect,
+    /// The dialect; `unknown` is none that can be written.
+    pub dialect: NetworkDialect,
     /// Condition.
     #[serde(default)]
     pub when: When,
-}
-
-/// A dialect that can be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Dialect {
-    /// /etc/sysconfig/network-scripts/ifcfg-*.
-    Ifcfg,
-    /// /etc/network/interfaces.
-    Ifupdown,
-    /// /etc/systemd/network/*.network.
-    Networkd,
-    /// SUSE's /etc/sysconfig/network/ifcfg-* and ifroute-*.
-    Suse,
-    /// Slackware's /etc/rc.d/rc.inet1.conf.
-    Slackware,
-    /// ALT's /etc/net/ifaces/NAME/.
-    Etcnet,
-    /// NetworkManager's keyfiles.
-    Keyfile,
-    /// /etc/netplan/*.yaml.
-    Netplan,
-    /// /etc/conf.d/net of OpenRC.
-    Netifrc,
-    /// /etc/conf.d/net of baselayout 1.
-    Baselayout1,
-    /// /etc/conf.d/netif.*.
-    Funtoo,
-    /// /etc/rc.conf of Arch.
-    Rcconf,
-    /// /etc/network.d/*.
-    Netcfg,
-    /// /etc/netctl/*.
-    Netctl,
 }
 
 /// See [`Action::Fstab`].

@@ -2,6 +2,7 @@
 
 use super::shellvars::ShellVars;
 use crate::model::network::{Method, Nic};
+use ipnet::IpNet;
 use std::net::IpAddr;
 
 /// How the file holds a list.
@@ -22,13 +23,14 @@ pub enum Form {
 pub fn net(old: &[u8], nic: &Nic, dns: &[IpAddr], domains: &[String], form: Form) -> Vec<u8> {
     let mut vars = ShellVars::parse(old);
     let name = variable(&nic.name);
+    let key = format!("config_{name}");
     let config = match nic.method {
-        Method::Static if !nic.addresses.is_empty() => nic.addresses.iter().map(ToString::to_string).collect(),
+        Method::Static if !nic.addresses.is_empty() => merge_addresses(&addresses(&vars, &key), &nic.addresses),
         Method::Static | Method::Manual => vec!["null".to_owned()],
         Method::Dhcp => vec!["dhcp".to_owned()],
         Method::None => vec!["noop".to_owned()],
     };
-    put(&mut vars, &format!("config_{name}"), &config, form);
+    put(&mut vars, &key, &config, form);
     let key = format!("routes_{name}");
     let old_routes = entries(&vars, &key);
     let mut routes = gateways(nic);
@@ -82,6 +84,40 @@ fn gateways(nic: &Nic) -> Vec<String> {
 fn is_default(route: &str) -> bool {
     let first = route.split_whitespace().find(|w| !matches!(*w, "-net" | "-A" | "inet6"));
     matches!(first, Some("default" | "0.0.0.0/0" | "::/0"))
+}
+
+/// The addresses of a list. OpenRC splits a single line of them at its blanks.
+fn addresses(vars: &ShellVars, key: &str) -> Vec<String> {
+    let whole = |w: &str| w.parse::<IpNet>().is_ok() || w.parse::<IpAddr>().is_ok();
+    let mut list = Vec::new();
+    for entry in entries(vars, key) {
+        match entry.split_whitespace().all(whole) {
+            true => list.extend(entry.split_whitespace().map(str::to_owned)),
+            false => list.push(entry),
+        }
+    }
+    list
+}
+
+/// Puts the plan's addresses into a list of arguments for `ip addr add`: an entry that has one of them keeps what a person
+/// put behind it, and one with a label (`eth0:vip`) stays, unless the plan has its address.
+pub(super) fn merge_addresses(old: &[String], wanted: &[IpNet]) -> Vec<String> {
+    let first = |entry: &str| entry.split_whitespace().next().map(str::to_owned).unwrap_or_default();
+    let mut list: Vec<String> = Vec::new();
+    for net in wanted {
+        let net = net.to_string();
+        list.push(old.iter().find(|e| first(e) == net).cloned().unwrap_or(net));
+    }
+    let planned = |entry: &str| {
+        let address = first(entry).split('/').next().and_then(|a| a.parse::<IpAddr>().ok());
+        address.is_none_or(|a| wanted.iter().any(|n| n.addr() == a))
+    };
+    let named = |entry: &str| {
+        let mut words = entry.split_whitespace().skip_while(|w| *w != "label");
+        words.nth(1).is_some_and(|label| label.contains(':'))
+    };
+    list.extend(old.iter().filter(|e| named(e) && !planned(e)).cloned());
+    list
 }
 
 fn entries(vars: &ShellVars, key: &str) -> Vec<String> {
@@ -138,7 +174,7 @@ mod tests {
         assert_eq!(
             run(old, &n, Form::Array),
             "config_eth0=('10.0.0.101/32' '2001:db8::1/128')\nroutes_eth0=('192.168.1.1' 'default via 192.168.1.1' \
-             '2001:db8:1::1' 'default via 2001:db8:1::1' '10.9.0.0/16 via 10.0.0.7')\n"
+             '2001:db8:1::1' 'default via 2001:db8:1::1' # old\n\t\"10.9.0.0/16 via 10.0.0.7\"\n)\n"
         );
     }
 
@@ -153,6 +189,21 @@ mod tests {
         assert_eq!(
             run("config_eth0=( \"10.0.0.101/24\" \"10.0.0.102/24\" )\n", &n, Form::Lines),
             "config_eth0=\"10.0.0.101/24\n10.0.0.102/24\"\n"
+        );
+    }
+
+    #[test]
+    fn a_persons_options_and_labelled_addresses_stay() {
+        let n = nic(&["10.0.0.101/24", "10.0.0.102/24"], None, None);
+        let old =
+            "config_eth0=\"10.0.0.101/24 brd +\n10.0.0.9/24 label eth0:vip\n10.0.0.102/8 label eth0:2\n10.9.9.9/8\"\n";
+        assert_eq!(
+            run(old, &n, Form::Lines),
+            "config_eth0=\"10.0.0.101/24 brd +\n10.0.0.102/24\n10.0.0.9/24 label eth0:vip\"\n"
+        );
+        assert_eq!(
+            run("config_eth0=( \"1.2.3.4/8\" \"10.0.0.9/24 label eth0:vip\" )\n", &n, Form::Array),
+            "config_eth0=('10.0.0.101/24' '10.0.0.102/24' '10.0.0.9/24 label eth0:vip')\n"
         );
     }
 

@@ -7,27 +7,17 @@ use std::net::IpAddr;
 /// The comment that vzctl writes above its own line (vzctl etc/dists/scripts/functions, change_hostname).
 const MARKER: &[u8] = b"# Auto-generated hostname. Please do not remove this comment.";
 
-/// Makes the line below vzctl's marker name the container's new address. It is vzctl's when it has an address of the plan
-/// or begins with the plan's or the old host name; any other line there is the user's, and ours is put between.
+/// Makes the line below vzctl's marker name the container's new address. It is vzctl's when it has an address of the plan,
+/// begins with the plan's or the old host name, or has vzctl's two blanks in front of the alias; any other line there is
+/// taken for the user's (see [`unknown_line`]), and ours is put between.
 ///
 /// Without the marker the file is the user's and stays as it is. The marker itself stays: it is true, and it is how a
 /// later run with another address finds the line again.
 pub fn fix_hosts(text: &[u8], plan: &GuestPlan, old_names: &[String]) -> Vec<u8> {
     let mut list = lines::split(text);
-    let Some(marker) = list.iter().position(|l| l.text.trim_ascii() == MARKER) else { return text.to_vec() };
-    let addresses: Vec<IpAddr> = plan.nics.iter().flat_map(|n| &n.addresses).map(ipnet::IpNet::addr).collect();
-    // Without a known address (DHCP) 127.0.1.1, as Debian does: 127.0.0.1 would make `hostname -f` say localhost.
-    let address = addresses.first().copied().unwrap_or(IpAddr::from([127, 0, 1, 1]));
+    let Some(Below { marker, at, old, address, .. }) = below(&list, plan, old_names) else { return text.to_vec() };
     let wanted = names(&plan.hostname);
-    let known = |was: &IpAddr| addresses.contains(was) || *was == address;
-    let below = list.iter().skip(marker + 1).position(|l| !l.text.trim_ascii().is_empty()).map(|n| marker + 1 + n);
-    let at = below.unwrap_or(marker + 1);
-    let old = list.get(at).and_then(entry);
-    let ours = |name: &String| {
-        let of_old = |old: &String| names(old).contains(name) || names(name).contains(old);
-        wanted.contains(name) || old_names.iter().any(of_old)
-    };
-    let old = old.filter(|(was, had)| known(was) || had.first().is_some_and(ours));
+    let known = |was: &IpAddr| *was == address || plan.nics.iter().flat_map(|n| &n.addresses).any(|n| n.addr() == *was);
     if let Some((was, had)) = &old
         && known(was)
         && had.starts_with(&wanted)
@@ -41,6 +31,56 @@ pub fn fix_hosts(text: &[u8], plan: &GuestPlan, old_names: &[String]) -> Vec<u8>
     let place = if old.is_some() { at..at + 1 } else { marker + 1..marker + 1 };
     list.splice(place, [new]);
     lines::join(&list)
+}
+
+/// Returns the line below vzctl's marker when nothing says whose it is: it may be vzctl's with an old name and an old
+/// address, or one that the user put there. Lines for localhost are the user's.
+pub fn unknown_line(text: &[u8], plan: &GuestPlan, old_names: &[String]) -> Option<String> {
+    let list = lines::split(text);
+    let Below { at, old, .. } = below(&list, plan, old_names)?;
+    let line = list.get(at).filter(|_| old.is_none())?;
+    let (address, had) = entry(line)?;
+    let local = |n: &String| n.starts_with("localhost") || n.starts_with("ip6-");
+    let strange = !address.is_loopback() && had.first().is_some_and(|n| !local(n));
+    strange.then(|| line.view().trim().to_owned())
+}
+
+/// What stands below vzctl's marker.
+struct Below {
+    marker: usize,
+    /// The line of the first text below it, or where there would be one.
+    at: usize,
+    /// What is on that line, when it is vzctl's.
+    old: Option<(IpAddr, Vec<String>)>,
+    /// The address that belongs there.
+    address: IpAddr,
+}
+
+fn below(list: &[Line], plan: &GuestPlan, old_names: &[String]) -> Option<Below> {
+    let marker = list.iter().position(|l| l.text.trim_ascii() == MARKER)?;
+    let addresses: Vec<IpAddr> = plan.nics.iter().flat_map(|n| &n.addresses).map(ipnet::IpNet::addr).collect();
+    // Without a known address (DHCP) 127.0.1.1, as Debian does: 127.0.0.1 would make `hostname -f` say localhost.
+    let address = addresses.first().copied().unwrap_or(IpAddr::from([127, 0, 1, 1]));
+    let wanted = names(&plan.hostname);
+    let below = list.iter().skip(marker + 1).position(|l| !l.text.trim_ascii().is_empty()).map(|n| marker + 1 + n);
+    let at = below.unwrap_or(marker + 1);
+    let old = list.get(at).and_then(entry);
+    let ours = |name: &String| {
+        let of_old = |old: &String| names(old).contains(name) || names(name).contains(old);
+        wanted.contains(name) || old_names.iter().any(of_old)
+    };
+    let written = list.get(at).is_some_and(as_written);
+    let known = |was: &IpAddr| addresses.contains(was) || *was == address;
+    let old = old.filter(|(was, had)| written || known(was) || had.first().is_some_and(ours));
+    Some(Below { marker, at, old, address })
+}
+
+/// Tells whether a line is just as vzctl writes it: `ADDRESS FQDN  ALIAS`, where the blanks are the mark of its own.
+fn as_written(line: &Line) -> bool {
+    let view = line.view();
+    let Some((address, rest)) = view.split_once(' ') else { return false };
+    let pair = rest.split_once("  ").filter(|(name, alias)| name.split('.').next() == Some(*alias) && name != alias);
+    address.parse::<IpAddr>().is_ok() && pair.is_some_and(|(name, _)| !name.contains(char::is_whitespace))
 }
 
 /// Returns the host name in a file that a distribution reads it from: a variable, or the name alone.
@@ -141,6 +181,27 @@ mod tests {
         );
         let same = plan("web1.example.com", &["192.168.5.7/24", "10.0.0.101/24"]);
         assert_eq!(fix(&text, &same), text, "an address that it still has may stay");
+    }
+
+    #[test]
+    fn a_line_of_which_nothing_is_known_is_vzctls_by_its_blanks_or_named() {
+        let new = plan("web1.example.com", &["10.0.0.1/24"]);
+        let old = format!("{MARK}\n10.9.9.9 gone.example.net  gone\n::1 localhost\n");
+        assert_eq!(fix(&old, &new), format!("{MARK}\n10.0.0.1 web1.example.com web1\n::1 localhost\n"));
+        assert_eq!(unknown_line(old.as_bytes(), &new, &[]), None);
+        for own in
+            ["10.9.9.9 gone.example.net gone", "10.9.9.9 gone", "10.9.9.9  gone.example.net   gone", "10.9.9.9 a  b"]
+        {
+            let text = format!("{MARK}\n{own}\n");
+            assert_eq!(fix(&text, &new), format!("{MARK}\n10.0.0.1 web1.example.com web1\n{own}\n"));
+            assert_eq!(unknown_line(text.as_bytes(), &new, &[]).as_deref(), Some(own));
+            assert_eq!(unknown_line(fix(&text, &new).as_bytes(), &new, &[]), None, "it is said once");
+        }
+        assert_eq!(unknown_line(format!("{MARK}\n10.9.9.9 gone\n").as_bytes(), &new, &["gone".into()]), None);
+        for fine in ["127.0.0.1 localhost", "::1 localhost6", "# c", "", "fe00::0 ip6-localnet"] {
+            assert_eq!(unknown_line(format!("{MARK}\n{fine}\n").as_bytes(), &new, &[]), None, "{fine}");
+        }
+        assert_eq!(unknown_line(b"10.9.9.9 gone\n", &new, &[]), None);
     }
 
     #[test]

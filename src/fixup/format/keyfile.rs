@@ -1,6 +1,7 @@
 //! NetworkManager's keyfiles (nm-settings-keyfile(5)): sections of `key=value`.
 
 use super::lines::{self, Line};
+use super::pattern;
 use crate::model::network::{Method, Nic};
 use std::net::IpAddr;
 
@@ -110,7 +111,36 @@ impl Keyfile {
         ethernet
             && says("connection", "interface-name").is_none()
             && !says("connection", "autoconnect").is_some_and(|v| matches!(v.as_str(), "false" | "no" | "0"))
+            && self.match_fits(nic)
             && mac.is_none_or(|mac| nic.mac.as_ref().is_none_or(|own| own.eq_ignore_ascii_case(&mac)))
+    }
+
+    /// Tells whether the section `[match]` lets the profile be used for an interface, as far as that can be judged: its names
+    /// are patterns of which one must fit, and every one behind `&` or `!`.
+    pub fn match_fits(&self, nic: &Nic) -> bool {
+        let list = self.get("match", "interface-name").unwrap_or_default();
+        let (mut optional, mut one) = (false, false);
+        for element in list.split([';', ',', ' ']).filter(|e| !e.is_empty()) {
+            let (must, rest) = match element.strip_prefix('|') {
+                Some(rest) => (false, rest),
+                None => (element.starts_with(['&', '!']), element.trim_start_matches('&')),
+            };
+            let (negated, rest) = (rest.starts_with('!'), rest.trim_start_matches('!'));
+            let fits = pattern::fits(rest.as_bytes(), nic.name.as_bytes()) != negated;
+            if must && !fits {
+                return false;
+            }
+            optional |= !must;
+            one |= !must && fits;
+        }
+        one || !optional
+    }
+
+    /// Tells whether the section `[match]` may keep the profile from an interface: its names do not fit, or it asks for a
+    /// driver, a path or a kernel that cannot be known here.
+    pub fn match_may_refuse(&self, nic: &Nic) -> bool {
+        let others = self.pairs("match").into_iter().any(|(key, value)| key != "interface-name" && !value.is_empty());
+        others || !self.match_fits(nic)
     }
 
     /// Returns `autoconnect-priority`: of the profiles that fit an interface the one with the highest is activated.
@@ -325,6 +355,33 @@ mod tests {
         n.method = Method::None;
         assert_eq!(unmanaged(&n), b"[device-ovz2lxc-eth0]\nmatch-device=interface-name:eth0\nmanaged=0\n");
         assert_eq!(switch_off(b"[connection]\nid=a\n\n[ipv4]\n"), b"[connection]\nid=a\nautoconnect=false\n\n[ipv4]\n");
+    }
+
+    #[test]
+    fn the_names_of_a_match_section_are_patterns() {
+        let n = nic(&["10.0.0.101/24"], None, None);
+        for (names, fits) in [
+            ("eth*;", true),
+            ("wl*;en*;", false),
+            ("wl*;eth[0-9];", true),
+            ("!eth0;", false),
+            ("!wl*;", true),
+            ("&e*;&*1;", false),
+            ("|wl*;&e*;", false),
+            ("|eth0;&e*;", true),
+            ("|!eth0;", false),
+            ("", true),
+        ] {
+            let text = format!("[connection]\ntype=ethernet\n\n[match]\ninterface-name={names}\n");
+            let file = Keyfile::parse(text.as_bytes());
+            assert_eq!(
+                (file.match_fits(&n), file.rivals(&n), file.match_may_refuse(&n)),
+                (fits, fits, !fits),
+                "{names}"
+            );
+        }
+        let driver = Keyfile::parse(b"[connection]\ntype=ethernet\n[match]\ndriver=veth\n");
+        assert!(driver.rivals(&n) && driver.match_may_refuse(&n));
     }
 
     #[test]

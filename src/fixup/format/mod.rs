@@ -18,6 +18,7 @@ pub mod netcfg;
 pub mod netctl;
 pub mod netplan;
 pub mod networkd;
+pub mod pattern;
 pub mod rcconf;
 pub mod rcconfig;
 pub mod resolv;
@@ -27,4 +28,4 @@ pub mod slackware;
 pub mod suse;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,7 +1,9 @@
 //! Arch's /etc/netctl/NAME (netctl.profile(5)).
 
+use super::gentoo::merge_addresses;
 use super::shellvars::ShellVars;
 use crate::model::network::{Method, Nic};
+use ipnet::IpNet;
 use std::net::IpAddr;
 
 /// Writes a profile over the old one; other settings and the user's own routes stay.
@@ -17,8 +19,13 @@ pub fn profile(old: Option<&[u8]>, nic: &Nic, dns: &[IpAddr], domains: &[String]
     vars.set("Connection", "ethernet");
     vars.set("ForceConnect", "yes");
     let own = nic.method == Method::Static;
-    let v4: Vec<String> = nic.v4().filter(|_| own).map(|n| n.to_string()).collect();
-    let v6: Vec<String> = nic.v6().filter(|_| own).map(|n| n.to_string()).collect();
+    let v4: Vec<IpNet> = nic.v4().filter(|_| own).map(IpNet::from).collect();
+    let v6: Vec<IpNet> = nic.v6().filter(|_| own).map(IpNet::from).collect();
+    let merged = |vars: &ShellVars, key: &str, wanted: &[IpNet]| match wanted {
+        [] => Vec::new(),
+        _ => merge_addresses(&vars.words(key).unwrap_or_default(), wanted),
+    };
+    let (v4, v6) = (merged(&vars, "Address", &v4), merged(&vars, "Address6", &v6));
     let off = |addresses: &[String]| if addresses.is_empty() { "no" } else { "static" };
     vars.set("IP", if nic.method == Method::Dhcp { "dhcp" } else { off(&v4) });
     addresses(&mut vars, "Address", &v4);
@@ -108,6 +115,14 @@ mod tests {
              Routes=('192.168.1.1' 'default via 192.168.1.1' '10.9.0.0/16 via 10.0.0.7')\nSkipDAD=yes\nIP6=no\n\
              ForceConnect=yes\nAddress=('10.0.0.101/32')\nDNS=('10.0.0.53')\nDNSSearch=('example.com')\n"
         );
+    }
+
+    #[test]
+    fn a_labelled_address_stays() {
+        let n = nic(&["10.0.0.101/24"], None, None);
+        let old = "Address=('1.2.3.4/8' '10.0.0.9/24 label eth0:vip' '10.0.0.101/24 brd +')\n";
+        let text = run(Some(old), &n);
+        assert!(text.contains("Address=('10.0.0.101/24 brd +' '10.0.0.9/24 label eth0:vip')\n"), "{text}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! another file would come up beside the new one, so it has to go there.
 
 use super::lines::{self, Line};
+use super::pattern;
 use crate::model::network::{Method, Nic};
 use std::net::IpAddr;
 
@@ -62,7 +63,8 @@ pub fn file(nic: &Nic, dns: &[IpAddr], domains: &[String]) -> Vec<u8> {
 /// What another file has to give up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// Addresses, DHCP, default routes; the name servers too when the flag says so. The rest stays and is merged.
+    /// Addresses without a label, DHCP, default routes; the name servers too when the flag says so. The rest stays and is
+    /// merged.
     Addresses {
         /// Whether the plan has name servers of its own.
         dns: bool,
@@ -73,7 +75,8 @@ pub enum Claim {
 
 /// Takes an interface's claims out of another file. `Err` says why a file that names the interface cannot be edited:
 /// it is in flow style (`{…}`), indented in a way that is not followed here, or holds an anchor that stays in use.
-pub fn release(text: &[u8], name: &str, claim: Claim) -> Result<Vec<u8>, String> {
+pub fn release(text: &[u8], nic: &Nic, claim: Claim) -> Result<Vec<u8>, String> {
+    let name = nic.name.as_str();
     let list = lines::split(text);
     let tree: Vec<Item> = list.iter().map(Item::new).collect();
     let mut gone = vec![false; list.len()];
@@ -89,7 +92,7 @@ pub fn release(text: &[u8], name: &str, claim: Claim) -> Result<Vec<u8>, String>
                 if tree[interface.0].has_value() && tree[interface.0].value() != "{}" {
                     return Err(format!("{name} is written in flow style"));
                 }
-                give_up(&tree, interface, claim, &mut gone);
+                give_up(&tree, interface, nic, claim, &mut gone);
                 drop_empty(&tree, interface, &mut gone);
             }
             drop_empty(&tree, ethernets, &mut gone);
@@ -121,13 +124,14 @@ fn lost_anchor<'t>(tree: &'t [Item], gone: &[bool]) -> Option<&'t str> {
 }
 
 /// Marks what an interface's block has to give up.
-fn give_up(tree: &[Item], (interface, end): (usize, usize), claim: Claim, gone: &mut [bool]) {
+fn give_up(tree: &[Item], (interface, end): (usize, usize), nic: &Nic, claim: Claim, gone: &mut [bool]) {
     let Claim::Addresses { dns } = claim else { return gone[interface..end].fill(true) };
     for (from, to) in keys(tree, interface + 1, end) {
         match tree[from].key() {
-            "addresses" | "dhcp4" | "dhcp6" | "gateway4" | "gateway6" => gone[from..to].fill(true),
+            "addresses" => entries_go(tree, (from, to), gone, |entry| !is_labelled(entry, nic)),
+            "dhcp4" | "dhcp6" | "gateway4" | "gateway6" => gone[from..to].fill(true),
             "nameservers" if dns => gone[from..to].fill(true),
-            "routes" => default_routes(tree, from, to, gone),
+            "routes" if !tree[from].has_value() => entries_go(tree, (from, to), gone, is_default_route),
             _ => {}
         }
     }
@@ -156,7 +160,7 @@ pub fn rivals(text: &[u8], nic: &Nic) -> Vec<String> {
                 let value = i.text.split(key).nth(1)?;
                 Some(value.trim_start().split([' ', ',', '}', '#']).next()?.trim_matches(['"', '\'']).to_owned())
             };
-            let by_name = after("name:").is_some_and(|p| fits(p.as_bytes(), nic.name.as_bytes()));
+            let by_name = after("name:").is_some_and(|p| pattern::fits(p.as_bytes(), nic.name.as_bytes()));
             let by_mac = after("macaddress:").zip(nic.mac.as_ref()).is_some_and(|(m, n)| m.eq_ignore_ascii_case(n));
             by_name || by_mac
         });
@@ -165,28 +169,6 @@ pub fn rivals(text: &[u8], nic: &Nic) -> Vec<String> {
         }
     }
     out
-}
-
-/// A pattern with `*` and `?`, as networkd's `Name=` has it; anything with brackets counts as fitting. The bound is
-/// against a pattern made to take long.
-fn fits(pattern: &[u8], name: &[u8]) -> bool {
-    if pattern.contains(&b'[') || pattern.len() > 64 {
-        return true;
-    }
-    // reachable[i]: the pattern so far can have eaten the first i bytes of the name.
-    let mut reachable = vec![false; name.len() + 1];
-    reachable[0] = true;
-    for byte in pattern {
-        let mut next = vec![false; name.len() + 1];
-        for at in 0..=name.len() {
-            next[at] = match byte {
-                b'*' => reachable[at] || (at > 0 && next[at - 1]),
-                _ => at > 0 && reachable[at - 1] && (*byte == b'?' || *byte == name[at - 1]),
-            };
-        }
-        reachable = next;
-    }
-    reachable[name.len()]
 }
 
 /// A line as block-style YAML has it.
@@ -247,20 +229,17 @@ fn named(tree: &[Item], (from, to): (usize, usize), key: &str) -> Vec<(usize, us
     keys(tree, from, to).into_iter().filter(|(at, _)| tree[*at].key() == key).collect()
 }
 
-/// Marks the entries of a list of routes that are default routes, and the key when no other is left.
-fn default_routes(tree: &[Item], from: usize, to: usize, gone: &mut [bool]) {
-    let Some(indent) = tree[from + 1..to].iter().find(|i| i.is_entry()).map(|i| i.indent) else { return };
+/// Marks the entries of a list for which `goes` says so, and the key when no other is left; one whose list is not in block
+/// style as a whole.
+fn entries_go(tree: &[Item], (from, to): (usize, usize), gone: &mut [bool], goes: impl Fn(&[Item]) -> bool) {
+    let Some(indent) = tree[from + 1..to].iter().find(|i| i.is_entry()).map(|i| i.indent) else {
+        return gone[from..to].fill(true);
+    };
     let starts: Vec<usize> = (from + 1..to).filter(|at| tree[*at].is_entry() && tree[*at].indent == indent).collect();
     let ends = starts.iter().skip(1).copied().chain([to]);
     let mut left = 0;
     for (at, next) in starts.iter().copied().zip(ends) {
-        let default = tree[at..next].iter().any(|i| {
-            let words = i.text.trim_start_matches(['-', ' ', '{']);
-            let goal = words.split("to:").nth(1).filter(|_| words.starts_with("to:") || words.contains(" to:"));
-            let goal = goal.map(|g| g.trim_start().split([' ', ',', '}', '#']).next().unwrap_or_default());
-            matches!(goal.map(|g| g.trim_matches(['"', '\''])), Some("default" | "0.0.0.0/0" | "0/0" | "::/0"))
-        });
-        if default {
+        if goes(&tree[at..next]) {
             gone[at..next].fill(true);
         } else {
             left += 1;
@@ -271,14 +250,35 @@ fn default_routes(tree: &[Item], from: usize, to: usize, gone: &mut [bool]) {
     }
 }
 
+/// Tells whether an entry of a list of routes is a default route.
+fn is_default_route(entry: &[Item]) -> bool {
+    entry.iter().any(|i| {
+        let words = i.text.trim_start_matches(['-', ' ', '{']);
+        let goal = words.split("to:").nth(1).filter(|_| words.starts_with("to:") || words.contains(" to:"));
+        let goal = goal.map(|g| g.trim_start().split([' ', ',', '}', '#']).next().unwrap_or_default());
+        matches!(goal.map(|g| g.trim_matches(['"', '\''])), Some("default" | "0.0.0.0/0" | "0/0" | "::/0"))
+    })
+}
+
+/// Tells whether an entry of a list of addresses has a label with a name (`label: "eth0:vip"`): then it is a person's, and
+/// stays unless the plan has the address.
+fn is_labelled(entry: &[Item], nic: &Nic) -> bool {
+    let label = entry.iter().filter(|i| !i.skip()).find_map(|i| i.text.split("label:").nth(1));
+    let named = label.is_some_and(|l| l.split(['}', ',', '#']).next().is_some_and(|l| l.contains(':')));
+    let first = entry.first().map(|i| i.text.trim_start_matches(['-', ' ', '{', '"', '\''])).unwrap_or_default();
+    let address = first.split(['/', '"', '\'', ' ']).next().and_then(|a| a.parse::<IpAddr>().ok());
+    named && address.is_some_and(|a| nic.addresses.iter().all(|n| n.addr() != a))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fixup::format::tests::nic;
 
     fn free(text: &str, claim: Claim) -> String {
-        let once = release(text.as_bytes(), "eth0", claim).unwrap();
-        assert_eq!(release(&once, "eth0", claim).unwrap(), once, "a second run changes nothing");
+        let n = nic(&["10.0.0.101/24"], None, None);
+        let once = release(text.as_bytes(), &n, claim).unwrap();
+        assert_eq!(release(&once, &n, claim).unwrap(), once, "a second run changes nothing");
         String::from_utf8(once).unwrap()
     }
 
@@ -335,6 +335,18 @@ mod tests {
     }
 
     #[test]
+    fn labelled_addresses_stay() {
+        let text = "network:\n  ethernets:\n    eth0:\n      addresses:\n      - 192.168.7.11/24\n      - 10.0.0.9/24:\n          label: \"eth0:vip\"\n\
+                    \x20     - \"10.0.0.8/24\": {label: \"eth0:db\"}\n      - 10.0.0.101/24: {label: \"eth0:own\"}\n      - 10.0.0.7/24: {label: web}\n";
+        assert_eq!(
+            free(text, Claim::Addresses { dns: false }),
+            "network:\n  ethernets:\n    eth0:\n      addresses:\n      - 10.0.0.9/24:\n          label: \"eth0:vip\"\n\
+             \x20     - \"10.0.0.8/24\": {label: \"eth0:db\"}\n"
+        );
+        assert_eq!(free(text, Claim::Whole), "");
+    }
+
+    #[test]
     fn keys_without_anything_below_them_go_too() {
         let text = "network:\n  version: 2\n  ethernets:\n    \"eth0\":\n      dhcp4: yes\n      gateway4: 10.0.0.1\n";
         assert_eq!(free(text, Claim::Addresses { dns: false }), "network:\n  version: 2\n");
@@ -357,10 +369,10 @@ mod tests {
             "network:\n  ethernets:\n    eth0: {dhcp4: true}\n",
             "network:\n  ethernets:\n    eth0:\n\t\tdhcp4: true\n",
         ] {
-            assert!(release(text.as_bytes(), "eth0", Claim::Whole).is_err(), "{text}");
+            assert!(release(text.as_bytes(), &nic(&[], None, None), Claim::Whole).is_err(), "{text}");
         }
         let shared = "network:\n  ethernets:\n    eth0:\n      addresses: &a\n        - 10.0.0.1/24\n    eth1:\n      addresses: *a\n";
-        let why = release(shared.as_bytes(), "eth0", Claim::Addresses { dns: false }).unwrap_err();
+        let why = release(shared.as_bytes(), &nic(&[], None, None), Claim::Addresses { dns: false }).unwrap_err();
         assert!(why.contains("&a"), "{why}");
         let unused = free(&shared.replace("*a", "[10.0.0.2/24]"), Claim::Whole);
         assert_eq!(unused, "network:\n  ethernets:\n    eth1:\n      addresses: [10.0.0.2/24]\n");

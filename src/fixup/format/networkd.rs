@@ -1,8 +1,8 @@
 //! systemd-networkd's NAME.network (systemd.network(5)).
 
 use super::keyfile::Keyfile;
+use super::pattern;
 use crate::model::network::{Method, Nic};
-use crate::rootfs::look::matches_name;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -73,10 +73,44 @@ pub fn may_match(unit: &[u8], nic: &Nic) -> bool {
             None => words.is_empty() || words.iter().any(|w| is(w)),
         }
     };
-    fits("Name", &|w| matches_name(w.as_bytes(), nic.name.as_bytes()))
-        && fits("Type", &|w| matches_name(w.as_bytes(), b"ether"))
-        && fits("Kind", &|w| matches_name(w.as_bytes(), b"veth"))
+    fits("Name", &|w| pattern::fits(w.as_bytes(), nic.name.as_bytes()))
+        && fits("Type", &|w| pattern::fits(w.as_bytes(), b"ether"))
+        && fits("Kind", &|w| pattern::fits(w.as_bytes(), b"veth"))
         && fits("MACAddress", &|w| nic.mac.as_ref().is_none_or(|mac| w.eq_ignore_ascii_case(mac)))
+}
+
+/// Returns the settings of a unit that set an interface up beyond DHCP and name servers: addresses that are not the plan's,
+/// routes other than the default one, tunnels and VLANs on it, and the like.
+pub fn own_settings(unit: &[u8], nic: &Nic) -> Vec<String> {
+    const COMMON: [&str; 14] = [
+        "DHCP",
+        "DNS",
+        "Domains",
+        "Gateway",
+        "GatewayOnLink",
+        "GatewayOnlink",
+        "MTUBytes",
+        "MACAddress",
+        "Unmanaged",
+        "RequiredForOnline",
+        "LinkLocalAddressing",
+        "IPv6AcceptRA",
+        "Description",
+        "Scope",
+    ];
+    let file = Keyfile::parse(unit);
+    let planned = |value: &str| {
+        let address = value.split('/').next().and_then(|a| a.parse::<IpAddr>().ok());
+        address.is_some_and(|a| nic.addresses.iter().any(|n| n.addr() == a) || nic.gateway4.is_some_and(|g| a == g))
+            || matches!(value, "0.0.0.0/0" | "::/0")
+    };
+    let mut found = Vec::new();
+    for section in ["Link", "Network", "Address", "Route", "RoutingPolicyRule", "Neighbor"] {
+        let pairs = file.pairs(section).into_iter();
+        let own = pairs.filter(|(key, value)| !COMMON.contains(&key.as_str()) && !value.is_empty() && !planned(value));
+        found.extend(own.map(|(key, value)| format!("{key}={value}")));
+    }
+    found
 }
 
 fn put(out: &mut String, key: &str, value: impl std::fmt::Display) {
@@ -144,6 +178,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_unit_says_beyond_the_plan_is_found() {
+        let n = nic(&["10.0.0.101/24"], Some("10.0.0.1"), None);
+        let unit = "[Match]\nName=eth0\n[Network]\nDHCP=yes\nDNS=8.8.8.8\nAddress=10.0.0.101/24\nGateway=10.0.0.1\nVLAN=lan7\n\
+            [Address]\nAddress=10.9.9.9/24\nLabel=eth0:vip\n[Route]\nDestination=0.0.0.0/0\nGateway=10.9.9.1\n[Route]\nDestination=10.8.0.0/16\n\
+            [DHCPv4]\nUseDNS=no\n";
+        assert_eq!(
+            own_settings(unit.as_bytes(), &n),
+            ["VLAN=lan7", "Address=10.9.9.9/24", "Label=eth0:vip", "Destination=10.8.0.0/16"]
+        );
+        assert!(own_settings(b"[Match]\nName=*\n[Network]\nDHCP=yes\n", &n).is_empty());
+    }
+
+    #[test]
     fn a_unit_matches_by_everything_that_can_be_judged() {
         let n = Nic { mac: Some("00:16:3e:00:00:01".into()), ..nic(&[], None, None) };
         for unit in [
@@ -152,11 +199,14 @@ mod tests {
             "[Match]\nName=en* e*\n",
             "[Match]\nName=!lo wl*\n",
             "[Match]\nName=lo\nName=\nName=eth?\nDriver=veth\n",
+            "[Match]\nName=eth[0-3]\n",
             "[Match]\nType=ether\nMACAddress=00:16:3E:00:00:01\n",
         ] {
             assert!(may_match(unit.as_bytes(), &n), "{unit}");
         }
-        for unit in ["Name=eth1", "Name=!lo eth*", "Type=wlan", "Kind=!veth", "MACAddress=00:18:51:00:00:01"] {
+        for unit in
+            ["Name=eth1", "Name=eth[1-3]", "Name=!lo eth*", "Type=wlan", "Kind=!veth", "MACAddress=00:18:51:00:00:01"]
+        {
             assert!(!may_match(format!("# own\n[Match]\n{unit}\n").as_bytes(), &n), "{unit}");
         }
     }

@@ -2,6 +2,9 @@
 //!
 //! They are sourced by a shell, so a value may be quoted, may run over several lines, and the last assignment wins.
 
+mod array;
+
+use array::{array_words, edit_array};
 use std::collections::BTreeSet;
 
 /// How a value is quoted.
@@ -93,7 +96,7 @@ impl ShellVars {
     /// value that is already there keeps its bytes.
     pub fn set(&mut self, name: &str, value: &str) {
         if self.get(name).as_deref() != Some(value) {
-            self.assign(name, &|style| quote(value, style));
+            self.assign(name, &|style| quote(value, style).into_bytes());
         }
     }
 
@@ -113,13 +116,19 @@ impl ShellVars {
         self.get_raw(name).is_some_and(|raw| raw.first() == Some(&b'('))
     }
 
-    /// Assigns a bash array, like [`ShellVars::set`]. One that has these words already keeps its bytes.
+    /// Assigns a bash array, like [`ShellVars::set`]. One that has these words already keeps its bytes; one of several
+    /// lines keeps its comments, its lines and the words that stay.
     pub fn set_words(&mut self, name: &str, words: &[String]) {
         if self.is_array(name) && self.words(name).as_deref() == Some(words) {
             return;
         }
+        let inside = self.get_raw(name).and_then(|raw| raw.strip_prefix(b"(")?.strip_suffix(b")"));
+        if let Some(inside) = inside.filter(|text| text.contains(&b'\n')) {
+            let edited = edit_array(inside, words);
+            return self.assign(name, &|_| edited.clone());
+        }
         let quoted: Vec<String> = words.iter().map(|w| quote(w, Quoting::Single)).collect();
-        self.assign(name, &|_| format!("({})", quoted.join(" ")));
+        self.assign(name, &|_| format!("({})", quoted.join(" ")).into_bytes());
     }
 
     fn get_raw(&self, name: &str) -> Option<&[u8]> {
@@ -129,7 +138,7 @@ impl ShellVars {
         })
     }
 
-    fn assign(&mut self, name: &str, make: &dyn Fn(Quoting) -> String) {
+    fn assign(&mut self, name: &str, make: &dyn Fn(Quoting) -> Vec<u8>) {
         let last = self.items.iter().rposition(|item| matches!(item, Item::Var { key, .. } if key == name));
         let open = self.items.iter().position(|item| matches!(item, Item::Open(_)));
         if let Some(last) = last.filter(|l| open.is_none_or(|o| *l < o)) {
@@ -139,7 +148,7 @@ impl ShellVars {
                     Some(b'\'') => Quoting::Single,
                     _ => Quoting::Bare,
                 };
-                *raw = make(style).into_bytes();
+                *raw = make(style);
             }
             return;
         }
@@ -149,7 +158,7 @@ impl ShellVars {
         let item = Item::Var {
             lead: format!("{name}=").into_bytes(),
             key: name.to_owned(),
-            raw: make(Quoting::Bare).into_bytes(),
+            raw: make(Quoting::Bare),
             tail: end.to_vec(),
         };
         if let Some(open) = self.items.iter().position(|item| matches!(item, Item::Open(_))) {
@@ -284,24 +293,6 @@ fn value_end(text: &[u8]) -> Option<usize> {
         };
     }
     if array { None } else { Some(at) }
-}
-
-/// Splits what stands between the parentheses of an array.
-fn array_words(text: &[u8]) -> Vec<String> {
-    let (mut words, mut at) = (Vec::new(), 0);
-    while at < text.len() {
-        if text[at].is_ascii_whitespace() {
-            at += 1;
-        } else if text[at] == b'#' {
-            at += text[at..].iter().position(|b| *b == b'\n').unwrap_or(text.len() - at);
-        } else {
-            // An array that parsed has no open quote; a stray `;` still has to move on.
-            let len = value_end(&text[at..]).unwrap_or(text.len() - at).max(1);
-            words.push(unquote(&text[at..at + len]));
-            at += len;
-        }
-    }
-    words
 }
 
 fn closing_quote(text: &[u8], from: usize) -> Option<usize> {

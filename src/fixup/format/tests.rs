@@ -7,7 +7,7 @@ use super::{
 use crate::model::network::{GuestPlan, Method, Nic};
 
 /// A static interface eth0.
-pub(super) fn nic(addresses: &[&str], gateway4: Option<&str>, gateway6: Option<&str>) -> Nic {
+pub(in crate::fixup) fn nic(addresses: &[&str], gateway4: Option<&str>, gateway6: Option<&str>) -> Nic {
     Nic {
         name: "eth0".into(),
         mac: None,
@@ -192,12 +192,17 @@ fn a_second_edit_changes_nothing() {
         ("netcfg list", Box::new(|t| super::netcfg::networks(t, "eth0", true))),
         ("rc.conf", Box::new(|t| super::rcconf::rc_conf(t, &with_all, true).0)),
         ("rc.local", Box::new(|t| super::rcconf::rc_local(Some(t), "eth0", &["x".into()]).unwrap())),
-        ("netplan", Box::new(|t| netplan::release(t, "eth0", netplan::Claim::Whole).unwrap_or_else(|_| t.to_vec()))),
+        (
+            "netplan",
+            Box::new(|t| {
+                netplan::release(t, &nic(&[], None, None), netplan::Claim::Whole).unwrap_or_else(|_| t.to_vec())
+            }),
+        ),
         (
             "netplan addresses",
             Box::new(|t| {
                 let claim = netplan::Claim::Addresses { dns: true };
-                netplan::release(t, "eth0", claim).unwrap_or_else(|_| t.to_vec())
+                netplan::release(t, &nic(&[], None, None), claim).unwrap_or_else(|_| t.to_vec())
             }),
         ),
         ("ifcfg", Box::new(|t| super::ifcfg::ifcfg(&with_all, &[], &[], Some(t), 6))),
@@ -247,7 +252,7 @@ fn a_large_hostile_file_takes_linear_time() {
     let yaml =
         many(&|i| format!("    e{i}:\n      match: {{name: \"e*\"}}\n    eth0:\n      routes:\n      - to: default\n"));
     let yaml = [&b"network:\n  ethernets:\n"[..], &yaml].concat();
-    assert!(netplan::release(&yaml, "eth0", netplan::Claim::Addresses { dns: true }).is_ok());
+    assert!(netplan::release(&yaml, &nic(&[], None, None), netplan::Claim::Addresses { dns: true }).is_ok());
     assert_eq!(netplan::rivals(&yaml, &n).len(), 20_000);
     let aliases =
         many(&|i| format!("auto eth0:{i}\niface eth0:{i} inet static\n    # ovz2lxc\n    address 10.0.0.9\n"));

@@ -16,7 +16,7 @@ impl Run<'_> {
     pub(super) fn rcconf(&mut self, nic: &Nic, first: bool) -> Result<()> {
         let seen = self.view.read(Path::new("etc/rc.conf"), LastLink::Follow)?;
         let (text, commands) = rcconf::rc_conf(seen.bytes(), nic, first);
-        self.view.write(&seen, text, 0o644)?;
+        self.put(&seen, text, nic, 0o644)?;
         let path = Path::new("etc/rc.local");
         let seen = self.view.read(path, LastLink::Follow)?;
         let old = seen.content.as_ref().map(|c| c.bytes.as_slice());
@@ -38,7 +38,7 @@ impl Run<'_> {
             let extras = if systemd { netcfg::Extras::IpCfg } else { netcfg::Extras::PostUp };
             let seen = self.view.read(Path::new(&format!("etc/network.d/{}", nic.name)), LastLink::Follow)?;
             let old = seen.content.as_ref().map(|c| c.bytes.as_slice());
-            self.view.write(&seen, netcfg::profile(old, nic, dns, domains, extras), 0o644)?;
+            self.put(&seen, netcfg::profile(old, nic, dns, domains, extras), nic, 0o644)?;
         }
         let seen = self.view.read(Path::new("etc/conf.d/netcfg"), LastLink::Follow)?;
         let text = netcfg::networks(seen.bytes(), &nic.name, listed);
@@ -66,7 +66,7 @@ impl Run<'_> {
         }
         let seen = self.view.read(Path::new(&format!("etc/netctl/{}", nic.name)), LastLink::Follow)?;
         let old = seen.content.as_ref().map(|c| c.bytes.as_slice());
-        self.view.write(&seen, netctl::profile(old, nic, dns, domains), 0o644)?;
+        self.put(&seen, netctl::profile(old, nic, dns, domains), nic, 0o644)?;
         if self.view.any(&format!("etc/systemd/system/*.wants/{unit}"))? {
             return Ok(());
         }

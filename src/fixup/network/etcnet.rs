@@ -24,30 +24,30 @@ impl Run<'_> {
         let is_static = nic.method == Method::Static;
         let v4: Vec<String> = nic.v4().filter(|_| is_static).map(|n| n.to_string()).collect();
         let v6: Vec<String> = nic.v6().filter(|_| is_static).map(|n| n.to_string()).collect();
-        self.etcnet_file(&file("ipv4address"), |old| etcnet::addresses(old, &v4))?;
+        self.etcnet_file(nic, &file("ipv4address"), |old| etcnet::addresses(old, &v4))?;
         // DHCP gives no IPv6 addresses: those that are there stay.
         if nic.method != Method::Dhcp {
-            self.etcnet_file(&file("ipv6route"), |old| etcnet::merge_routes(old, &etcnet::routes(nic, true)))?;
-            self.etcnet_file(&file("ipv6address"), |old| etcnet::addresses(old, &v6))?;
+            self.etcnet_file(nic, &file("ipv6route"), |old| etcnet::merge_routes(old, &etcnet::routes(nic, true)))?;
+            self.etcnet_file(nic, &file("ipv6address"), |old| etcnet::addresses(old, &v6))?;
         }
-        self.etcnet_file(&file("ipv4route"), |old| etcnet::merge_routes(old, &etcnet::routes(nic, false)))?;
+        self.etcnet_file(nic, &file("ipv4route"), |old| etcnet::merge_routes(old, &etcnet::routes(nic, false)))?;
         if let Some(mtu) = nic.mtu {
-            self.etcnet_file(&file("iplink"), |old| etcnet::iplink(old, mtu))?;
+            self.etcnet_file(nic, &file("iplink"), |old| etcnet::iplink(old, mtu))?;
         }
         // etcnet hands this file to resolvconf; without resolvconf /etc/resolv.conf is all there is.
         if self.view.is_file("sbin/resolvconf")? || self.view.is_file("usr/sbin/resolvconf")? {
-            self.etcnet_file(&file("resolv.conf"), |old| resolv::resolv_conf(Some(old), dns, domains))?;
+            self.etcnet_file(nic, &file("resolv.conf"), |old| resolv::resolv_conf(Some(old), dns, domains))?;
         }
         Ok(())
     }
 
     /// Edits a file, and makes it only when there is something to say.
-    fn etcnet_file(&mut self, path: &str, edit: impl Fn(&[u8]) -> Vec<u8>) -> Result<()> {
+    fn etcnet_file(&mut self, nic: &Nic, path: &str, edit: impl Fn(&[u8]) -> Vec<u8>) -> Result<()> {
         let seen = self.view.read(Path::new(path), LastLink::Follow)?;
         let text = edit(seen.bytes());
         if seen.content.is_none() && text.is_empty() {
             return Ok(());
         }
-        self.view.write(&seen, text, 0o644)
+        self.put(&seen, text, nic, 0o644)
     }
 }

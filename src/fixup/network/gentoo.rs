@@ -13,7 +13,7 @@ impl Run<'_> {
     pub(super) fn netifrc(&mut self, nic: &Nic, dns: &[IpAddr], domains: &[String], form: gentoo::Form) -> Result<()> {
         let seen = self.view.read(Path::new("etc/conf.d/net"), LastLink::Follow)?;
         let text = gentoo::net(seen.bytes(), nic, dns, domains, form);
-        self.view.write(&seen, text, 0o644)?;
+        self.put(&seen, text, nic, 0o644)?;
         // Where systemd runs, netifrc brings a unit of its own in place of the runlevels.
         for units in ["usr/lib/systemd/system", "lib/systemd/system"] {
             if self.context.guest.init == crate::model::guest::Init::Systemd
@@ -47,7 +47,7 @@ impl Run<'_> {
             return Ok(());
         }
         let seen = self.view.read(Path::new(&format!("etc/conf.d/netif.{}", nic.name)), LastLink::Follow)?;
-        self.view.write(&seen, funtoo::netif(seen.bytes(), nic, dns, domains), 0o644)?;
+        self.put(&seen, funtoo::netif(seen.bytes(), nic, dns, domains), nic, 0o644)?;
         self.service(&format!("netif.{}", nic.name), "netif.tmpl")
     }
 

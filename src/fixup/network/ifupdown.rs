@@ -2,13 +2,14 @@
 
 use crate::error::Result;
 use crate::fixup::format::interfaces::{Interfaces, Style};
+use crate::fixup::format::pattern;
 use crate::fixup::run::Run;
 use crate::model::guest::Guest;
 use crate::model::network::Nic;
 use crate::rootfs::look::shown;
 use crate::rootfs::{LastLink, Look};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 const MAIN: &str = "etc/network/interfaces";
 
@@ -37,9 +38,26 @@ fn is_plain(path: &Path) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
+/// What wordexp(3), with which ifupdown reads a pattern, takes for something else than a part of a name. Releases differ in
+/// what comes of it.
+fn is_expanded(pattern: &str) -> bool {
+    pattern.starts_with('~')
+        || pattern.contains(['$', '`', '\'', '"', '\\', '{', '}', '(', ')', '|', '&', ';', '<', '>'])
+}
+
+/// Tells whether a path that a widened pattern matched fits the pattern itself.
+fn fits(pattern: &Path, path: &Path) -> bool {
+    let plain = |c: &Component<'_>| matches!(c, Component::Normal(_) | Component::ParentDir);
+    let bytes = |c: Component<'_>| c.as_os_str().as_encoded_bytes().to_vec();
+    let wanted: Vec<Vec<u8>> = pattern.components().filter(plain).map(bytes).collect();
+    let there: Vec<Vec<u8>> = path.components().filter(plain).map(bytes).collect();
+    wanted.len() == there.len() && wanted.iter().zip(&there).all(|(pattern, name)| pattern::fits(pattern, name))
+}
+
 impl Run<'_> {
     /// The files that ifupdown reads: the main one, and what it and those that it names have in `source` lines.
-    fn ifupdown_files(&self) -> Result<Vec<PathBuf>> {
+    /// What a line names in a form that is not followed here is reported.
+    fn ifupdown_files(&mut self) -> Result<Vec<PathBuf>> {
         let mut files = vec![PathBuf::from(MAIN)];
         let mut at = 0;
         while let Some(path) = files.get(at).cloned() {
@@ -47,9 +65,18 @@ impl Run<'_> {
             let Ok(seen) = self.view.read(&path, LastLink::Follow) else { continue };
             let beside = path.parent().unwrap_or(Path::new(""));
             for (directory, pattern) in Interfaces::parse(seen.bytes()).sources() {
+                if is_expanded(&pattern) {
+                    let name = pattern.escape_debug().take(100).collect::<String>();
+                    let detail = format!(
+                        "it includes {name}, which is not followed here: a managed interface in there would be set up twice"
+                    );
+                    self.unexpected(&seen.path, detail);
+                    continue;
+                }
                 let pattern = beside.join(pattern).join(if directory { "*" } else { "" });
-                let named = self.view.glob(&pattern.to_string_lossy())?;
-                for new in named.into_iter().filter(|p| !directory || is_plain(p)) {
+                let named = self.view.glob(&pattern::widened(&pattern.to_string_lossy()))?;
+                let wanted = |path: &PathBuf| fits(&pattern, path) && (!directory || is_plain(path));
+                for new in named.into_iter().filter(wanted) {
                     if files.len() < MOST && !files.contains(&new) {
                         files.push(new);
                     }
@@ -92,6 +119,6 @@ impl Run<'_> {
         let (dns, domains): (&[IpAddr], &[String]) =
             if resolvconf && first { (&plan.nameservers, &plan.searchdomains) } else { (&[], &[]) };
         text.put(nic, dns, domains, style(self.context.guest));
-        self.view.write(&seen, text.render(), 0o644)
+        self.put(&seen, text.render(), nic, 0o644)
     }
 }

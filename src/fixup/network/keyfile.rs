@@ -63,8 +63,12 @@ impl Run<'_> {
         }
         let seen = self.view.read(&path, LastLink::Follow)?;
         let old = seen.content.as_ref().map(|c| c.bytes.as_slice());
+        if Keyfile::parse(seen.bytes()).match_may_refuse(nic) {
+            let detail = format!("its section [match] may keep NetworkManager from using it for {}", nic.name);
+            self.unexpected(&seen.path, detail);
+        }
         let text = keyfile::above(&keyfile::profile(nic, dns, domains, old), rival.map(|(priority, _)| priority));
-        self.view.write(&seen, text, 0o600)?;
+        self.put(&seen, text, nic, 0o600)?;
         // NetworkManager passes over a profile that others may read.
         if seen.content.as_ref().is_some_and(|c| c.mode & 0o077 != 0) {
             self.view.set_mode(&seen.path, 0o600)?;

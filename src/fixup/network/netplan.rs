@@ -39,8 +39,8 @@ impl Run<'_> {
 
     fn release(&mut self, path: &Path, nic: &Nic, claim: netplan::Claim) -> Result<()> {
         let seen = self.view.read(path, LastLink::Follow)?;
-        match netplan::release(seen.bytes(), &nic.name, claim) {
-            Ok(text) => self.view.write(&seen, text, 0o600)?,
+        match netplan::release(seen.bytes(), nic, claim) {
+            Ok(text) => self.put(&seen, text, nic, 0o600)?,
             Err(why) => self.unexpected(&seen.path, format!("it sets up {}, and {why}", nic.name)),
         }
         for id in netplan::rivals(seen.bytes(), nic) {

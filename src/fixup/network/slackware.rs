@@ -1,5 +1,6 @@
 //! An interface in Slackware's files.
 
+use super::replaced;
 use crate::error::Result;
 use crate::fixup::format::slackware::{self, Settings};
 use crate::fixup::run::Run;
@@ -22,7 +23,12 @@ impl Run<'_> {
         let slot = slackware::slot(nic, arrays).filter(|_| known);
         if let Some(slot) = &slot {
             slackware::put(&mut settings, nic, slot);
-            self.view.write(&seen, settings.render(), 0o644)?;
+            let text = settings.render();
+            let mut lost = replaced::lost(seen.bytes(), &text, nic);
+            // vzctl keeps the old first address here.
+            lost.retain(|line| !line.starts_with("IPADDR[") && !line.starts_with("IPADDR="));
+            self.view.write(&seen, text, 0o644)?;
+            self.tell_lost(&seen.path, nic, &lost);
         }
         self.slackware_rest(nic, slackware::script(nic, slot.is_none()))
     }

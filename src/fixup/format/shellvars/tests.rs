@@ -77,7 +77,7 @@ fn arrays_are_read_and_written_as_words() {
     assert_eq!(vars.render(), text.as_bytes(), "the same words keep their bytes");
     vars.set_words("A", &["it's".into(), "x".into()]);
     vars.set_words("D", &[]);
-    assert_eq!(vars.render(), b"A=(\"it's\" 'x')\nB=x\nC=()\nD=()\n");
+    assert_eq!(vars.render(), b"A=(\"it's\" 'x' # it's (one)\n )\nB=x\nC=()\nD=()\n");
 }
 
 #[test]
@@ -113,4 +113,38 @@ fn unset_leaves_the_rest_of_the_line() {
 fn many_open_arrays_do_not_take_for_ever() {
     let text = b"A=(\n".repeat(100_000);
     assert_eq!(ShellVars::parse(&text).render(), text);
+}
+
+#[test]
+fn an_array_of_several_lines_keeps_its_comments() {
+    let list = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+    let old = "A=(one   # the first, not \"two\"\n   # two) is needed\n   two 'three'\n   four\n   # end\n)\nB=1\n";
+    for (words, new) in [
+        (&["one", "two", "three", "four"][..], old.to_owned()),
+        (&["one", "three", "four"], old.replace("   two 'three'", " 'three'")),
+        (&["one", "two", "four"], old.replace(" 'three'", "")),
+        (&["one", "two", "three"], old.replace("\n   four", "")),
+        (&["two", "three", "four"], old.replace("(one ", "( ")),
+        (
+            &["one", "two", "x", "three", "four", "y"],
+            old.replace("two 'three'", "two 'x' 'three'").replace("four", "four 'y'"),
+        ),
+        (&["x", "one", "two", "three", "four"], old.replace("(one", "('x' one")),
+        (&["x"], "A=('x'   # the first, not \"two\"\n   # two) is needed\n   # end\n)\nB=1\n".to_owned()),
+        (&[], "A=(   # the first, not \"two\"\n   # two) is needed\n   # end\n)\nB=1\n".to_owned()),
+    ] {
+        let text = edit(old, |vars| vars.set_words("A", &list(words)));
+        assert_eq!(text, new, "{words:?}");
+        assert_eq!(ShellVars::parse(text.as_bytes()).words("A").unwrap(), list(words));
+        assert_eq!(ShellVars::parse(text.as_bytes()).get("B").unwrap(), "1");
+    }
+}
+
+#[test]
+fn a_long_array_does_not_take_for_ever() {
+    let old = format!("A=(\n{}\n)\n", "a b\n".repeat(100_000));
+    let words: Vec<String> = (0..100_000).map(|n| format!("w{n}")).collect();
+    let before = std::time::Instant::now();
+    let text = edit(&old, |vars| vars.set_words("A", &words));
+    assert!(text.starts_with("A=('w0' 'w1' ") && before.elapsed().as_secs() < 30);
 }
