@@ -354,3 +354,27 @@ fn an_unprivileged_container_needs_no_hangup_and_no_login_uid() {
         assert_eq!(read("etc/selinux/config"), "SELINUX=disabled\nSELINUXTYPE=targeted\n");
     }
 }
+
+#[test]
+fn an_interfaces_file_that_nothing_reads_goes_only_when_it_is_all_vzctls() {
+    if !support::is_root() {
+        return support::skip("interfaces without ifupdown", "making a tree needs root");
+    }
+    let head = "=== file etc/os-release 0644 0:0\nID=ubuntu\nVERSION_ID=\"24.04\"\n\
+        === elf usr/lib/systemd/systemd 0755 0:0 2 62 systemd\n=== link sbin/init -> ../usr/lib/systemd/systemd\n\
+        === elf usr/libexec/netplan/generate 0755 0:0 2 62 netplan\n";
+    let vzctls = "# Auto generated lo interface\nauto lo\niface lo inet loopback\n\n# Auto generated venet0 interface\n\
+        auto venet0\niface venet0 inet manual\n\tup ifconfig venet0 up\n";
+    for (before, more, kept) in [
+        (vzctls.to_owned(), "", false),
+        (format!("{vzctls}\nauto eth7\niface eth7 inet dhcp\n"), "", true),
+        (vzctls.replace("# Auto generated lo interface\n", ""), "", true),
+        (vzctls.to_owned(), "=== elf usr/sbin/ifup 0755 0:0 2 62 ifup\n", true),
+    ] {
+        let dir = tree(&format!("{head}{more}=== file etc/network/interfaces 0644 0:0\n{before}"));
+        run(dir.path(), &nic("eth0", "static"));
+        let there = fs::read_to_string(dir.path().join("etc/network/interfaces")).ok();
+        assert_eq!(there.is_some(), kept, "{before}{more}");
+        assert!(!there.unwrap_or_default().contains("venet"));
+    }
+}

@@ -141,6 +141,20 @@ cases! {
     debian_4_with_old_ifupdown = "debian4";
     debian_with_red_hat_files = "debian-with-redhat-files";
     nothing_known_but_the_files = "unknown2";
+    mandrake_10_with_sysvinit = "mandrake10-sysvinit";
+    sles_9_with_sysvinit = "sles9-sysvinit";
+    sles_10_with_sysvinit = "sles10-sysvinit";
+    sles_12_with_wicked = "sles12-wicked";
+    debian_5_with_sysvinit = "debian5-sysvinit";
+    debian_9_with_systemd_and_ifupdown = "debian9-systemd-ifupdown";
+    debian_13_with_systemd_and_ifupdown = "debian13-systemd-ifupdown";
+    ubuntu_10_04_with_upstart = "ubuntu1004-upstart";
+    ubuntu_14_04_with_upstart = "ubuntu1404-upstart";
+    ubuntu_24_04_with_netplan = "ubuntu2404-netplan";
+    gentoo_with_systemd = "gentoo-systemd";
+    fedora_9_with_event_d = "fedora9-eventd";
+    fedora_17_with_systemd = "fedora17-systemd";
+    centos_8_with_networkmanager = "centos8-networkmanager";
 }
 
 const CANARY: &str = "the host's own file\n";

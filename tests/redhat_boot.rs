@@ -24,7 +24,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// Every row, and the tests that hold it.
-const ROWS: [(&str, &str); 42] = [
+const ROWS: [(&str, &str); 48] = [
     ("1 boot: runlevel N 3", "stock_boot_scripts_stay"),
     ("1 console getty", "el5_console_has_an_id_of_its_own, el6_console_stays"),
     ("1 tty1-4", "el6_tty2_has_one_getty, el6_ttys_are_made_when_missing, el5_has_a_getty_on_each_tty_that_exists"),
@@ -43,6 +43,7 @@ const ROWS: [(&str, &str); 42] = [
     ("2 double getty on tty2 (EL6)", "el6_tty2_has_one_getty"),
     ("2 getty runs, but no prompt", "mingetty_does_not_hang_up_where_it_may_not"),
     ("2 Login incorrect on tty1..4", "securetty_knows_the_ttys_by_both_names"),
+    ("2 the console is in securetty, pts/N is not needed", "securetty_knows_the_ttys_by_both_names"),
     ("2 eth0 FAILED: some other host uses address", "the_address_check_stays_the_operators_choice"),
     ("2 same, with () for the MAC", "without_arping_the_address_is_not_checked"),
     ("2 address there, no default route", "venet_goes_and_eth0_comes"),
@@ -52,11 +53,18 @@ const ROWS: [(&str, &str); 42] = [
     ("3 lxc-sysinit.conf: not needed, harmful", "no_folklore_is_made"),
     ("3 lxc-halt: not needed", "no_folklore_is_made"),
     ("3 start_udev", "start_udev_is_commented_out_in_all_its_forms"),
+    (
+        "3 start_udev makes tty5/6: two respawning gettys",
+        "start_udev_is_commented_out_in_all_its_forms, el5_has_a_getty_on_each_tty_that_exists",
+    ),
+    ("3 hwclock --hctosys (EL5), swapoff, halt", "stock_boot_scripts_stay"),
     ("3 remount, fsck, quotaon, SELinux, plymouth, mtab", "stock_boot_scripts_stay"),
-    ("3 host side effects", "dev_shm_comes_with_the_configuration"),
+    ("3 host side effects: binfmt_misc, dmesg, sysctl", "dev_shm_comes_with_the_configuration"),
+    ("3 host side effects: halt remounts the root's superblock", "the_root_is_a_file_system_of_its_own"),
     ("3 lxc.autodev = 1", "dev_shm_comes_with_the_configuration"),
     ("3 lxc.tty.dir", "securetty_knows_the_ttys_by_both_names"),
     ("3 SIGPWR early, reboot, poweroff", "el6_stops_on_sigpwr, el5_stops_on_sigpwr_at_once"),
+    ("3 a second start is the same as the first", "fixups_again_change_nothing_after_a_boot"),
     ("3 address in the config plus ifcfg-eth0", "an_address_of_lxc_is_left_to_lxc"),
     ("4 agetty -8 38400 /dev/console", "agetty_gets_names_and_not_paths"),
     ("4 agetty -8 38400 console / tty1", "agetty_gets_names_and_not_paths"),
@@ -67,6 +75,7 @@ const ROWS: [(&str, &str); 42] = [
     ("5 EL6 minimal list", "el6_gets_the_minimal_list_and_nothing_else"),
     ("5 EL5 minimal list", "el5_gets_the_minimal_list_and_nothing_else"),
     ("5 init q is not needed offline", "no_folklore_is_made"),
+    ("5 recommended besides", "a_dressed_tree_comes_out_clean"),
 ];
 
 #[test]
@@ -273,6 +282,8 @@ fn stock_boot_scripts_stay() {
         assert_eq!(fixed.text("etc/sysconfig/init").lines().next(), Some("PROMPT=yes"), "a person's choice");
         assert_eq!(fs::read_link(fixed.path("etc/mtab")).unwrap().to_str(), Some("/proc/mounts"));
         assert!(fixed.text("etc/fstab").starts_with("LABEL=data /srv"));
+        let clock = |text: &str| text.contains("\n/sbin/hwclock --hctosys\n");
+        assert_eq!(clock(&fixed.text("etc/rc.d/rc.sysinit")), clock(stock), "one line of error, and no more");
         assert!(!fixed.has(".autorelabel"));
     }
     let Some(fixed) = Fixed::new(EL6, "", PLAN) else { return };
@@ -534,6 +545,17 @@ fn start_udev_is_commented_out_in_all_its_forms() {
         ("/sbin/start_udev", "#/sbin/start_udev"),
         ("[ -x /sbin/start_udev ] && /sbin/start_udev", "#[ -x /sbin/start_udev ] && /sbin/start_udev"),
         ("\t/sbin/start_udev", "\t#/sbin/start_udev\n\t:"),
+        ("\t[ -x /sbin/start_udev ] && /sbin/start_udev", "\t#[ -x /sbin/start_udev ] && /sbin/start_udev\n\t:"),
+        ("test -x /sbin/start_udev && /sbin/start_udev", "#test -x /sbin/start_udev && /sbin/start_udev"),
+        (
+            "if [ -x /sbin/start_udev ]; then /sbin/start_udev; fi",
+            "#if [ -x /sbin/start_udev ]; then /sbin/start_udev; fi",
+        ),
+        (
+            "if [ -x /sbin/start_udev ]; then\n    /sbin/start_udev\nfi",
+            "if [ -x /sbin/start_udev ]; then\n    #/sbin/start_udev\n    :\nfi",
+        ),
+        ("#/sbin/start_udev", "#/sbin/start_udev"),
     ] {
         let script = format!("=== file etc/rc.d/rc.sysinit 0755 0:0\n#!/bin/bash\n{form}\necho done\n");
         let Some(fixed) = Fixed::new(EL6, &script, PLAN) else { return };
@@ -594,4 +616,86 @@ fn el5_gets_the_minimal_list_and_nothing_else() {
             "/etc/sysconfig/network-scripts/ifcfg-eth0",
         ]
     );
+}
+
+#[test]
+fn the_root_is_a_file_system_of_its_own() {
+    use ovz2lxc::lxc::{Abilities, ContainerConfig, Dialect, RootfsPath, render};
+    use ovz2lxc::model::target::{CgroupMode, LxcVersion};
+    let dialect = Dialect { version: LxcVersion { major: 5, minor: 0 }, cgroup: CgroupMode::V1 };
+    let abilities = Abilities { cpus: 1, numa_nodes: 1, swap_accounting: true, pids: true };
+    // A directory would be remounted read-only with the host's own file system by the container's halt.
+    for (root, written) in
+        [(RootfsPath::Loop("/a".into()), "loop:/a"), (RootfsPath::Device("/dev/vg/a".into()), "/dev/vg/a")]
+    {
+        let text = render(&ContainerConfig::new("a", root), &dialect, &abilities).unwrap().text;
+        let line = text.lines().find(|l| l.starts_with("lxc.rootfs.path")).unwrap();
+        assert!(line.ends_with(written) && !line.contains("dir:"), "{line}");
+    }
+}
+
+#[test]
+fn fixups_again_change_nothing_after_a_boot() {
+    for stock in [EL5, EL6] {
+        let Some(fixed) = Fixed::new(stock, &file("etc/fstab", "none /dev/pts devpts rw"), PLAN) else { return };
+        // What a boot leaves: rc.sysinit's marks, logs, mtab as the kernel's list.
+        for (path, text) in [("var/log/dmesg", "x\n"), ("var/run/utmp", ""), ("var/lock/subsys/network", "")] {
+            fs::create_dir_all(fixed.path(path).parent().unwrap()).unwrap();
+            fs::write(fixed.path(path), text).unwrap();
+        }
+        let before = tree::dump(fixed.dir.path());
+        let rootfs = Rootfs::open(fixed.dir.path()).unwrap();
+        let guest = guest::detect(&rootfs).unwrap();
+        let plan: GuestPlan = toml::from_str(PLAN).unwrap();
+        let again = apply(&Catalogue::load(None).unwrap(), &rootfs, &guest, &plan, &ApplyOptions::default()).unwrap();
+        assert_eq!((again.changes, again.findings), (vec![], vec![]));
+        assert_eq!(tree::dump(fixed.dir.path()), before);
+    }
+}
+
+#[test]
+fn a_dressed_tree_comes_out_clean() {
+    if !support::is_root() {
+        return support::skip("redhat_boot", "making trees with owners and nodes needs root");
+    }
+    let unprivileged = format!("privileged = false\n{PLAN}");
+    for stock in [EL5, EL6] {
+        let dir = tempfile::tempdir().unwrap();
+        tree::make(
+            dir.path(),
+            &over(stock, "=== file etc/fstab 0644 0:0\nnone /dev/pts devpts rw\nnone /dev/shm tmpfs defaults\n"),
+        );
+        let dress = support::node::script("dress.sh")
+            .arg(dir.path())
+            .args(["redhat", "--ip", "192.168.7.11", "--hostname", "old.example.com", "--wait", "--ugid-quota"])
+            .output()
+            .unwrap();
+        assert!(dress.status.success(), "{}", String::from_utf8_lossy(&dress.stderr));
+        let rootfs = Rootfs::open(dir.path()).unwrap();
+        let guest = guest::detect(&rootfs).unwrap();
+        let plan: GuestPlan = toml::from_str(&unprivileged).unwrap();
+        let report = apply(&Catalogue::load(None).unwrap(), &rootfs, &guest, &plan, &ApplyOptions::default()).unwrap();
+        assert_eq!(report.findings, []);
+        assert_eq!(fs::read_to_string(dir.path().join("etc/fstab")).unwrap(), "");
+        let after = tree::dump(dir.path());
+        for word in [
+            "vzfifo",
+            "vz_init_done",
+            "fastboot",
+            "aquota",
+            "simfs",
+            "vzquota",
+            "vz:",
+            "venet",
+            "192.168.",
+            "\n/sbin/start_udev",
+            "etc/init/tty2.conf",
+        ] {
+            assert!(!after.contains(word), "{word}: {after}");
+        }
+        let gettys =
+            after.lines().filter(|l| l.contains("respawn:/sbin/mingetty") || l.starts_with("exec /sbin/mingetty"));
+        let gettys: Vec<&str> = gettys.collect();
+        assert!(gettys.len() >= 2 && gettys.iter().all(|l| l.contains("mingetty --nohangup ")), "{gettys:?}");
+    }
 }

@@ -105,6 +105,9 @@ impl Run<'_> {
         let fine = action.unless.iter().map(render).collect::<Result<Vec<_>>>()?;
         for (name, template) in &action.set {
             let value = render(template)?;
+            if action.existing && vars.get(name).is_none() {
+                continue;
+            }
             if !value.is_empty() && !vars.get(name).is_some_and(|now| fine.contains(&now)) {
                 vars.set(name, &value);
             }

@@ -7,7 +7,7 @@ use rustix::fs::{CWD, FileType, IFlags, Mode, inotify};
 use std::fs;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// What a tenant who was root may put in the place of anything.
@@ -46,6 +46,11 @@ impl Trap {
         match target.changed {
             None | Some(_) if self == Trap::HardLink => false,
             None => false,
+            Some(Done::Remove)
+                if target.by_target && matches!(self, Trap::AbsoluteLink | Trap::LinkAbove | Trap::Loop) =>
+            {
+                false
+            }
             // A directory goes when it is empty, and one that a tenant put something into is none of the module's.
             Some(Done::Remove) if target.directory && self == Trap::Directory => false,
             Some(Done::Symlink) => node && target.there,
@@ -143,11 +148,14 @@ pub struct Outside {
 pub const CANARY: &str = "the host's own file\n";
 
 impl Outside {
-    pub fn new(dir: &Path, root: &Path) -> Outside {
+    /// Makes it; the copy, of the tree that a text describes, only for traps that lead there.
+    pub fn new(dir: &Path, text: &str, trap: Trap) -> Outside {
         let dir = dir.join("outside");
         let copy = dir.join("copy");
         fs::create_dir_all(&copy).unwrap();
-        tree::make(&copy, &tree::dump(root));
+        if matches!(trap, Trap::AbsoluteLink | Trap::LinkAbove) {
+            tree::make(&copy, text);
+        }
         let canary = dir.join("canary");
         fs::write(&canary, CANARY).unwrap();
         fs::set_permissions(&canary, fs::Permissions::from_mode(0o640)).unwrap();
@@ -160,9 +168,18 @@ impl Outside {
         if fs::symlink_metadata(&twin).is_ok() { twin } else { self.canary.clone() }
     }
 
-    /// Everything that is outside, with its owners and modes.
-    pub fn picture(&self) -> String {
-        tree::dump(&self.dir)
+    /// Everything that is outside: the canary as it is; of the copy, what tells of any change, for to read it all each time
+    /// takes long.
+    pub fn picture(&self) -> (String, Vec<(PathBuf, u64, i64, i64)>) {
+        let meta = fs::metadata(&self.canary).unwrap();
+        let canary =
+            format!("{:o} {}:{} {}", meta.mode(), meta.uid(), meta.gid(), fs::read_to_string(&self.canary).unwrap());
+        let entries = walkdir::WalkDir::new(&self.copy).sort_by_file_name().into_iter().map(Result::unwrap);
+        let stamp = |e: walkdir::DirEntry| {
+            let meta = e.metadata().unwrap();
+            (e.into_path(), meta.ino(), meta.ctime(), meta.ctime_nsec())
+        };
+        (canary, entries.map(stamp).collect())
     }
 
     pub fn watch(&self) -> Watch {

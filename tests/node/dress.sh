@@ -4,8 +4,8 @@
 #   dress.sh TREE FAMILY [--ip "A B/24 C::/64"] [--hostname FQDN] [--nameserver "A B"] [--searchdomain "D E"]
 #                        [--wait] [--ugid-quota] [--no-console]
 #
-# FAMILY: debian (Debian, Ubuntu, Alpine), redhat (Red Hat, CentOS, Fedora, and whatever vzctl does not know), suse,
-# gentoo, arch, slackware, alt. As vzctl does, it goes by the name it is given and not by what is in the tree: a
+# FAMILY: debian (Debian, Ubuntu, Alpine), redhat (Red Hat, CentOS, Fedora, and whatever vzctl does not know), redhat-7.3
+# (and Owl), suse, gentoo, funtoo, arch, slackware, alt. As vzctl does, it goes by the name it is given and not by what is in the tree: a
 # Debian container whose OSTEMPLATE is "mytmpl" gets Red Hat files. Everything is additive, and a second run changes
 # nothing. Nothing from the tree is executed. TREE must be a tree of our own: links in it are not guarded against.
 set -euo pipefail
@@ -185,18 +185,18 @@ write_quota() {
     for dir in usr/lib/udev/devices lib/udev/devices etc/udev/devices; do [ ! -d "$dir" ] || node "$dir/simfs" b 0 $minor 700; done
     [ ! -d etc/tmpfiles.d ] || printf 'b /dev/simfs 0700 root root - 0:%s\n' $minor | put etc/tmpfiles.d/device-root.conf
     case $family in
-    gentoo) mkdir -p etc/runlevels/default; ln -sfn /etc/init.d/vzquota etc/runlevels/default/vzquota ;;
+    gentoo|funtoo) mkdir -p etc/runlevels/default; ln -sfn /etc/init.d/vzquota etc/runlevels/default/vzquota ;;
     slackware|arch) ;;
     esac
     local script=etc/init.d/vzquota
     [ "$family" != arch ] || script=etc/rc.d/vzquota
     [ "$family" != slackware ] || script=etc/rc.d/rc.quota
-    { [ "$family" = gentoo ] && printf '#!/sbin/runscript\n' || printf '#!/bin/sh\n'
+    { [[ $family = @(gentoo|funtoo) ]] && printf '#!/sbin/runscript\n' || printf '#!/bin/sh\n'
       printf '# chkconfig: 2345 10 90\n# description: quota of the users of this container\n'
       printf '### BEGIN INIT INFO\n# Provides: vzquota\n# Required-Start:\n# Required-Stop:\n# Default-Start: 2 3 4 5\n# Default-Stop:\n### END INIT INFO\n'
       printf 'start() {\n\t[ -e /dev/simfs ] || mknod /dev/simfs b 0 %s\n\trm -f /etc/mtab\n' $minor
       printf '\techo "/dev/simfs / reiserfs rw,usrquota,grpquota 0 0" > /etc/mtab\n\tquotaon -aug\n}\n'
-      [ "$family" = gentoo ] || printf 'case "$1" in\nstart) start ;;\nesac\n'; } | put $script
+      [[ $family = @(gentoo|funtoo) ]] || printf 'case "$1" in\nstart) start ;;\nesac\n'; } | put $script
     chmod 755 $script
     case $family in
     redhat)
@@ -279,6 +279,26 @@ network_redhat() {
     fi
 }
 
+network_redhat73() {
+    local scripts=etc/sysconfig/network-scripts i n=0
+    mkdir -p $scripts
+    rm -f $scripts/ifcfg-venet0 $scripts/ifcfg-venet0:*
+    set_key etc/sysconfig/network NETWORKING yes
+    [ -n "$ips" ] || return 0
+    # The address of nobody: this release wants a gateway.
+    set_key etc/sysconfig/network GATEWAY 192.0.2.1
+    printf 'DEVICE=venet0\nONBOOT=yes\nIPADDR=127.0.0.1\nNETMASK=255.255.255.255\nNETWORK=192.0.2.0\nBROADCAST=0.0.0.0\n' | put $scripts/ifcfg-venet0
+    for i in $ips; do
+        # An IPv6 address lands in the variable for the other kind.
+        case $i in *:*) printf 'DEVICE=venet0:%s\nONBOOT=yes\nIPADDR=%s\nNETMASK=\n' $n "$(bare "$i")" ;;
+        *) printf 'DEVICE=venet0:%s\nONBOOT=yes\nIPADDR=%s\nNETMASK=%s\n' $n "$(bare "$i")" "$(netmask "$i")" ;; esac | put "$scripts/ifcfg-venet0:$n"
+        n=$((n + 1))
+    done
+    if [ -f sbin/ifup ] && grep -qF '"${DEVICE}" = "lo"' sbin/ifup; then
+        sed 's/"\${DEVICE}" = "lo"/"${IPADDR}" = "127.0.0.1"/' sbin/ifup | put sbin/ifup
+    fi
+}
+
 network_suse() {
     local dir=etc/sysconfig/network i n=0
     mkdir -p $dir
@@ -293,6 +313,11 @@ network_suse() {
     if [ -f $dir/scripts/ifup-route ] && grep -qF 'via $GWAY' $dir/scripts/ifup-route; then
         sed 's/ via \$GWAY/ ${GWAY:+via $GWAY}/' $dir/scripts/ifup-route | put $dir/scripts/ifup-route
     fi
+    if [ -f etc/wicked/extensions/netconfig ] && ! grep -q venet etc/wicked/extensions/netconfig; then
+        printf '#!/bin/bash\nip route replace default dev venet0\n' | put etc/wicked/extensions/venet_route
+        chmod 755 etc/wicked/extensions/venet_route
+        sed '1a # venet0 has no gateway\n. /etc/wicked/extensions/venet_route' etc/wicked/extensions/netconfig | put etc/wicked/extensions/netconfig
+    fi
 }
 
 network_gentoo() {
@@ -302,15 +327,33 @@ network_gentoo() {
     drop_key etc/conf.d/net routes_venet0
     rm -f etc/runlevels/*/net.eth0
     [ -n "$ips" ] || return 0
-    for i in $ips; do list="$list $(bare "$i")/$(prefix "$i") "; done
-    set_key etc/conf.d/net config_venet0 "$list"
+    if [ -d lib/rcscripts ]; then
+        # Baselayout 1 reads arrays.
+        for i in $ips; do list="$list \"$(bare "$i")/$(prefix "$i")\""; done
+        { [ ! -f etc/conf.d/net ] || cat etc/conf.d/net; printf 'config_venet0=(%s )\n' "$list"; } | put etc/conf.d/net
+    else
+        for i in $ips; do list="$list $(bare "$i")/$(prefix "$i") "; done
+        set_key etc/conf.d/net config_venet0 "$list"
+    fi
     set_key etc/conf.d/net routes_venet0 default
     ln -sfn net.lo etc/init.d/net.venet0
     ln -sfn /etc/init.d/net.venet0 etc/runlevels/default/net.venet0
 }
 
+network_funtoo() {
+    local i list=''
+    rm -f etc/conf.d/netif.venet0 etc/init.d/netif.venet0 etc/runlevels/default/netif.venet0
+    [ -n "$ips" ] || return 0
+    for i in $ips; do list="$list $(bare "$i")/$(prefix "$i")"; done
+    printf 'route="default dev venet0"\ntemplate="interface"\nipaddrs="%s"\n' "${list# }" | put etc/conf.d/netif.venet0
+    mkdir -p etc/runlevels/default
+    ln -sfn netif.tmpl etc/init.d/netif.venet0
+    ln -sfn /etc/init.d/netif.venet0 etc/runlevels/default/netif.venet0
+}
+
 network_arch() {
     local i a4='' a6=''
+    if [ -f etc/conf.d/netcfg ]; then network_netcfg; return; fi
     rm -f etc/netctl/venet0
     [ -n "$ips" ] || return 0
     for i in $(v4); do a4="$a4 '$(bare "$i")/$(prefix "$i")'"; done
@@ -319,6 +362,20 @@ network_arch() {
       [ -z "$a6" ] || printf "IP6=static\nAddress6=(%s)\nRoutes6=('default')\n" "${a6# }"; } | put etc/netctl/venet0
     mkdir -p etc/systemd/system/multi-user.target.wants
     ln -sfn /usr/lib/systemd/system/netctl@.service etc/systemd/system/multi-user.target.wants/netctl@venet0.service
+}
+
+network_netcfg() {
+    local i n=0 names=venet0
+    [ -n "$ips" ] || return 0
+    printf 'CONNECTION="ethernet"\nDESCRIPTION="venet0"\nINTERFACE="venet0"\nIP="static"\nADDR="127.0.0.1"\nROUTES=("default")\n' | put etc/network.d/venet0
+    for i in $ips; do
+        printf 'CONNECTION="ethernet"\nINTERFACE="venet0:%s"\nIP="static"\nADDR="%s"\n' $n "$(bare "$i")" | put "etc/network.d/venet0_$n"
+        names="$names venet0_$n"
+        n=$((n + 1))
+    done
+    grep -q venet0 etc/conf.d/netcfg && return
+    cp -p etc/conf.d/netcfg etc/conf.d/netcfg.bak
+    sed "s/^NETWORKS=(\(.*\))/NETWORKS=(\1 $names)/" etc/conf.d/netcfg.bak | put etc/conf.d/netcfg
 }
 
 network_slackware() {
@@ -350,19 +407,25 @@ write_hostname() {
     redhat)
         if [ -f etc/hostname ]; then printf '%s\n' "$short" | put etc/hostname; else set_key etc/sysconfig/network HOSTNAME "$fqdn"; fi ;;
     suse) printf '%s\n' "$short" | put etc/HOSTNAME ;;
-    gentoo) set_key etc/conf.d/hostname hostname "$fqdn" ;;
-    arch) printf '%s\n' "$fqdn" | put etc/hostname ;;
+    gentoo) local key=hostname; [ ! -d lib/rcscripts ] || key=HOSTNAME; set_key etc/conf.d/hostname $key "$fqdn" ;;
+    funtoo) set_key etc/conf.d/hostname hostname "$fqdn" ;;
+    arch)
+        printf '%s\n' "$fqdn" | put etc/hostname
+        ! grep -qs '^HOSTNAME=' etc/rc.conf || set_key etc/rc.conf HOSTNAME "$fqdn" ;;
     slackware) printf '%s\n' "$fqdn" | put etc/HOSTNAME ;;
     alt) set_key etc/sysconfig/network HOSTNAME "$fqdn" ;;
     esac
 }
 
+network=$family
 case $family in
-debian|redhat|suse|gentoo|arch|slackware|alt) ;;
+debian|redhat|suse|gentoo|funtoo|arch|slackware|alt) ;;
+# Only the network has scripts of its own there.
+redhat-7.3) family=redhat network=redhat73 ;;
 *) die "unknown family $family" ;;
 esac
 has fastboot || : >fastboot
-"network_$family"
+"network_$network"
 write_init_done
 [ -z "$console" ] || write_console
 write_hostname

@@ -314,6 +314,9 @@ pub struct Shellvars {
     /// Templates of values that are fine too: a variable that has one of them is left as it is.
     #[serde(default)]
     pub unless: Vec<String>,
+    /// Whether only variables that the file has already are set.
+    #[serde(default)]
+    pub existing: bool,
     /// Condition.
     #[serde(default)]
     pub when: When,
