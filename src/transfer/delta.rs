@@ -1,5 +1,6 @@
 //! What has to be sent and what has to go: the source's index against what is on the target.
 
+use super::difference::Difference;
 use super::exclude::Excludes;
 use super::index::{Index, order};
 use crate::cancel::Cancel;
@@ -7,6 +8,8 @@ use crate::error::{Doing, Result};
 use crate::rootfs::Rootfs;
 use crate::rootfs::attributes::{Kind, Status, shown};
 use crate::rootfs::walk::{At, Descend, Visitor, remove, walk};
+use crate::rootfs::write::Parents;
+use rustix::fs::RenameFlags;
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::os::fd::AsFd;
@@ -30,6 +33,7 @@ pub(super) fn compare(
     cancel: &Cancel,
 ) -> Result<Delta> {
     let mut comparison = Comparison {
+        path: Vec::new(),
         index,
         unchanged,
         excludes,
@@ -40,7 +44,7 @@ pub(super) fn compare(
         touched: HashSet::new(),
         inodes: HashMap::new(),
     };
-    if index.find(b"") == Some(0) {
+    if index.len() > 0 {
         let status = Status::of(target.as_fd()).doing(|| "looking at the target's top directory")?;
         comparison.needed[0] = !(unchanged[0] && comparison.looks_same(0, &status, || Ok(Vec::new()))?);
         comparison.next = 1;
@@ -48,11 +52,98 @@ pub(super) fn compare(
     walk(target.as_fd(), &mut comparison).doing(|| format!("comparing with {}", target.path().display()))?;
     comparison.needed[comparison.next..].fill(true);
     comparison.complete_groups();
-    comparison.add_directories();
-    Ok(Delta { needed: comparison.needed, deleted: comparison.deleted })
+    let Comparison { mut needed, deleted, touched, .. } = comparison;
+    add_directories(index, &mut needed, touched);
+    Ok(Delta { needed, deleted })
+}
+
+/// Brings the target's names up to `difference`, from the index that it was made equal to: what is gone is removed, what
+/// moved is renamed. No look at the target is needed for the rest.
+pub(super) fn apply(
+    index: &Index,
+    difference: Difference,
+    excludes: &Excludes,
+    target: &Rootfs,
+    cancel: &Cancel,
+) -> Result<Delta> {
+    let Difference { same, mut gone, retyped, moved } = difference;
+    let mut needed: Vec<bool> = same.iter().map(|same| !same).collect();
+    let mut removal = Removal { index, target, cancel, touched: HashSet::new(), deleted: 0 };
+    let paths: Vec<Vec<u8>> = retyped.into_iter().map(|position| index.path(position)).collect();
+    removal.remove(paths.iter())?;
+    for (from, to) in moved {
+        if rename(target, &from, &index.path(to))? {
+            removal.touched.extend(index.find(above(&from)));
+        } else {
+            needed[to..index.end(to)].fill(true);
+            gone.push(from);
+        }
+    }
+    removal.remove(gone.iter().filter(|path| !excludes.matches(path) && path.as_slice() != LOST_FOUND))?;
+    for group in link_groups(index).values() {
+        if group.iter().any(|i| needed[*i]) {
+            group.iter().for_each(|i| needed[*i] = true);
+        }
+    }
+    add_directories(index, &mut needed, removal.touched);
+    Ok(Delta { needed, deleted: removal.deleted })
+}
+
+struct Removal<'a> {
+    index: &'a Index,
+    target: &'a Rootfs,
+    cancel: &'a Cancel,
+    touched: HashSet<usize>,
+    deleted: u64,
+}
+
+impl Removal<'_> {
+    fn remove<'p>(&mut self, paths: impl Iterator<Item = &'p Vec<u8>>) -> Result<()> {
+        let mut parents = Parents::new(self.target)?;
+        for path in paths {
+            self.cancel.check()?;
+            // A directory that never arrived is made here, and gets its attributes with the touched ones.
+            let place = parents.place(path, true)?;
+            self.deleted +=
+                remove(place.dir, place.name).doing(|| format!("removing {} from the target", shown(path)))?;
+            self.touched.extend(self.index.find(above(path)));
+        }
+        Ok(())
+    }
+}
+
+/// Renames a directory on the target. False when that cannot be done: its content has to be sent then.
+fn rename(target: &Rootfs, from: &[u8], to: &[u8]) -> Result<bool> {
+    let (mut here, mut there) = (Parents::new(target)?, Parents::new(target)?);
+    let there = there.place(to, true)?;
+    let here = here.place(from, true)?;
+    let renamed = rustix::fs::renameat_with(here.dir, here.name, there.dir, there.name, RenameFlags::NOREPLACE);
+    Ok(renamed.is_ok())
+}
+
+/// What mkfs makes at the top of a volume; it is not ours to remove.
+const LOST_FOUND: &[u8] = b"lost+found";
+
+fn above(path: &[u8]) -> &[u8] {
+    &path[..path.iter().rposition(|b| *b == b'/').unwrap_or(0)]
+}
+
+/// Adds the directories in which something is made or was removed: that changes their times.
+fn add_directories(index: &Index, needed: &mut [bool], touched: HashSet<usize>) {
+    for position in touched {
+        needed[position] = true;
+    }
+    // From the end: a directory comes before what is in it, and one that is sent has its own sent too.
+    for position in (0..needed.len()).rev() {
+        if let Some(parent) = index.parent(position).filter(|_| needed[position]) {
+            needed[parent] = true;
+        }
+    }
 }
 
 struct Comparison<'a> {
+    /// The path of the entry that is looked at.
+    path: Vec<u8>,
     index: &'a Index,
     unchanged: &'a [bool],
     excludes: &'a Excludes,
@@ -62,7 +153,7 @@ struct Comparison<'a> {
     /// The first entry of the index that the walk did not reach yet.
     next: usize,
     /// Directories in which something was removed.
-    touched: HashSet<Vec<u8>>,
+    touched: HashSet<usize>,
     /// Inodes on the target of the hard links that need not be sent, by position in the index.
     inodes: HashMap<usize, u64>,
 }
@@ -74,7 +165,8 @@ impl Visitor for Comparison<'_> {
             return Ok(Descend::No);
         }
         while self.next < self.index.len() {
-            match order(&self.index.path(self.next), at.path) {
+            self.index.path_into(self.next, &mut self.path);
+            match order(&self.path, at.path) {
                 Ordering::Less => {
                     self.needed[self.next] = true;
                     self.next += 1;
@@ -94,14 +186,13 @@ impl Visitor for Comparison<'_> {
 impl Comparison<'_> {
     /// What is excluded is not ours to remove; neither is what mkfs made at the top of a volume.
     fn is_kept(&self, at: &At<'_>) -> bool {
-        let made_by_mkfs = at.path == b"lost+found" && at.status.kind == Kind::Directory;
+        let made_by_mkfs = at.path == LOST_FOUND && at.status.kind == Kind::Directory;
         self.excludes.matches(at.path) || (made_by_mkfs && self.index.find(at.path).is_none())
     }
 
     fn remove(&mut self, at: &At<'_>) -> Result<()> {
         self.deleted += remove(at.dir, at.name).doing(|| format!("removing {} from the target", shown(at.path)))?;
-        let parent = at.path.iter().rposition(|b| *b == b'/').map_or(0, |slash| slash);
-        self.touched.insert(at.path[..parent].to_vec());
+        self.touched.extend(self.index.find(above(at.path)));
         Ok(())
     }
 
@@ -141,20 +232,6 @@ impl Comparison<'_> {
             let inode = self.inodes.get(&group[0]);
             if inode.is_none() || group.iter().any(|i| self.needed[*i] || self.inodes.get(i) != inode) {
                 group.iter().for_each(|i| self.needed[*i] = true);
-            }
-        }
-    }
-
-    fn add_directories(&mut self) {
-        for path in &self.touched {
-            if let Some(position) = self.index.find(path) {
-                self.needed[position] = true;
-            }
-        }
-        // From the end: a directory comes before what is in it, and one that is sent has its own sent too.
-        for position in (0..self.needed.len()).rev().filter(|i| self.needed[*i]).collect::<Vec<_>>() {
-            if let Some(parent) = self.index.parent(position) {
-                self.needed[parent] = true;
             }
         }
     }

@@ -1,19 +1,17 @@
-//! The index of a tree: one line of `find` per entry, in the order of a walk.
+//! The index of a tree: what every entry is, in the order of a walk, in about 80 bytes and its name.
 //!
 //! Type, mode, ids, size and mtime say what an entry is; change time and inode number say whether it is still the same one
 //! as in an earlier index, which catches what keeps size and mtime: content written with its time put back, attributes.
 
-use super::exclude::Excludes;
-use crate::error::{Doing, Error, Result};
-use crate::rootfs::attributes::{Kind, Time, shown};
-use crate::rootfs::write::components;
+use crate::error::{Error, Result};
+use crate::rootfs::attributes::{Kind, Time, Xattrs, shown};
+use sha2::{Digest, Sha256};
 use std::cmp::Ordering;
-use std::io::{BufRead, Read, Write};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
-/// What `find -printf` prints for each entry; three fields that end with NUL.
-pub(super) const FORMAT: &str = "%y %m %U %G %s %b %T@ %C@ %n %i\\0%P\\0%l\\0";
-/// Longest field, a path far beyond PATH_MAX.
-const LONGEST: u64 = 1 << 20;
+/// No parent: the top.
+const NONE: u32 = u32::MAX;
 
 /// One entry of a tree, without its name: [`Index::path`], [`Index::link`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +26,7 @@ pub(super) struct Entry {
     pub(super) gid: u32,
     /// Size in bytes.
     pub(super) size: u64,
-    /// Blocks of 512 bytes in use.
+    /// Blocks of 512 bytes in use, at most 2^32 - 1.
     pub(super) blocks: u64,
     /// Last change of the content.
     pub(super) mtime: Time,
@@ -43,7 +41,7 @@ pub(super) struct Entry {
 impl Entry {
     /// Tells whether this is the same entry in the same state. Blocks do not count: they change when a file is written
     /// back, long after the change.
-    fn same_state(&self, other: &Entry) -> bool {
+    pub(super) fn same_state(&self, other: &Entry) -> bool {
         Entry { blocks: 0, ..*self } == Entry { blocks: 0, ..*other }
     }
 
@@ -62,85 +60,157 @@ impl Entry {
 pub(super) fn order(a: &[u8], b: &[u8]) -> Ordering {
     // No name holds a NUL, so it stands for the slash: `a/x` comes before `a-b`.
     let key = |b: &u8| if *b == b'/' { 0 } else { *b };
-    a.iter().map(key).cmp(b.iter().map(key))
+    let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    a[same..].iter().map(key).cmp(b[same..].iter().map(key))
 }
 
+/// Returns what stands for a set of extended attributes in an index; never 0.
+pub(super) fn digest_of(xattrs: &Xattrs) -> u32 {
+    let mut hash = Sha256::new();
+    for (name, value) in xattrs {
+        for part in [name, value] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+    }
+    let bytes = hash.finalize();
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]).max(1)
+}
+
+/// An entry as it is held. The order of the fields leaves no gaps; a test counts the bytes.
 #[derive(Debug)]
-struct Named {
-    path: Box<[u8]>,
-    link: Box<[u8]>,
-    entry: Entry,
+struct Record {
+    size: u64,
+    inode: u64,
+    mtime: i64,
+    ctime: i64,
+    mtime_nanos: u32,
+    ctime_nanos: u32,
+    uid: u32,
+    gid: u32,
+    blocks: u32,
+    links: u32,
+    /// Position of the directory it is in.
+    parent: u32,
+    /// Position after the last entry below it.
+    end: u32,
+    /// Where its name begins in the arena; where its link points follows.
+    name: u32,
+    /// Digest of its extended attributes; 0 while they are not known.
+    xattrs: AtomicU32,
+    name_length: u16,
+    link_length: u16,
+    kind: Kind,
+    mode: u16,
 }
 
 /// All entries of a tree, in the order of a walk: the top is the first, a directory comes before what is in it.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    entries: Vec<Named>,
+    records: Vec<Record>,
+    names: Vec<u8>,
     whole_seconds: bool,
 }
 
 impl Index {
-    /// Reads what `find` printed, without what is excluded. Output that stops in the middle of an entry is an error.
-    pub(super) fn read(
-        mut input: impl BufRead,
-        excludes: &Excludes,
-        mut seen: impl FnMut(u64) -> Result<()>,
-    ) -> Result<Index> {
-        let mut index = Index { entries: Vec::new(), whole_seconds: true };
-        let mut count = 0;
-        while let Some((named, fraction)) = read_entry(&mut input)? {
-            index.whole_seconds &= !fraction;
-            count += 1;
-            seen(count)?;
-            if !excludes.matches(&named.path) {
-                index.entries.push(named);
-            }
-        }
-        index.entries.sort_unstable_by(|a, b| order(&a.path, &b.path));
-        let twice = index.entries.windows(2).find(|pair| pair[0].path == pair[1].path);
-        if let Some(pair) = twice {
-            return Err(Error::new(format!("the index names {} twice", shown(&pair[0].path))));
-        }
-        Ok(index)
-    }
-
     /// Returns how many entries there are.
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.records.len()
     }
 
     /// Returns the entry at a position.
     pub(super) fn entry(&self, position: usize) -> Entry {
-        self.entries[position].entry
+        let record = &self.records[position];
+        Entry {
+            kind: record.kind,
+            mode: record.mode.into(),
+            uid: record.uid,
+            gid: record.gid,
+            size: record.size,
+            blocks: record.blocks.into(),
+            mtime: Time { seconds: record.mtime, nanoseconds: record.mtime_nanos },
+            ctime: Time { seconds: record.ctime, nanoseconds: record.ctime_nanos },
+            links: record.links.into(),
+            inode: record.inode,
+        }
     }
 
     /// Returns all entries in order.
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        self.entries.iter().map(|named| named.entry)
+        (0..self.len()).map(|position| self.entry(position))
+    }
+
+    /// Returns the name of an entry in its directory; empty for the top.
+    pub(super) fn name(&self, position: usize) -> &[u8] {
+        self.name_of(&self.records[position])
+    }
+
+    fn name_of(&self, record: &Record) -> &[u8] {
+        let start = record.name as usize;
+        &self.names[start..start + usize::from(record.name_length)]
     }
 
     /// Returns the path of an entry below the top; empty for the top itself.
     pub(super) fn path(&self, position: usize) -> Vec<u8> {
-        self.entries[position].path.to_vec()
+        let mut path = Vec::new();
+        self.path_into(position, &mut path);
+        path
+    }
+
+    /// Puts the path of an entry into `path`, in place of what is there.
+    pub(super) fn path_into(&self, position: usize, path: &mut Vec<u8>) {
+        let up = |position: &usize| self.parent(*position);
+        let chain = || std::iter::successors(Some(position), up).filter(|position| *position != 0);
+        let length: usize = chain().map(|p| self.name(p).len() + 1).sum();
+        path.clear();
+        path.resize(length.saturating_sub(1), b'/');
+        let mut end = path.len();
+        for ancestor in chain() {
+            let name = self.name(ancestor);
+            path[end - name.len()..end].copy_from_slice(name);
+            end = end.saturating_sub(name.len() + 1);
+        }
     }
 
     /// Returns where a link points.
     pub(super) fn link(&self, position: usize) -> &[u8] {
-        &self.entries[position].link
+        let record = &self.records[position];
+        let start = record.name as usize + usize::from(record.name_length);
+        &self.names[start..start + usize::from(record.link_length)]
     }
 
-    /// Returns the directory that an entry is in; `None` for the top and where it is not part of the index.
+    /// Returns the directory that an entry is in; `None` for the top.
     pub(super) fn parent(&self, position: usize) -> Option<usize> {
-        let path = &self.entries[position].path;
-        if path.is_empty() {
-            return None;
-        }
-        self.find(&path[..path.iter().rposition(|b| *b == b'/').unwrap_or(0)])
+        Some(self.records[position].parent).filter(|parent| *parent != NONE).map(|parent| parent as usize)
+    }
+
+    /// Returns the position after the last entry below this one.
+    pub(super) fn end(&self, position: usize) -> usize {
+        self.records[position].end as usize
     }
 
     /// Returns the position of the entry at `path`.
     pub(super) fn find(&self, path: &[u8]) -> Option<usize> {
-        self.entries.binary_search_by(|e| order(&e.path, path)).ok()
+        let mut names = path.split(|b| *b == b'/').filter(|_| !path.is_empty());
+        (self.len() > 0).then_some(0).and_then(|top| names.try_fold(top, |dir, name| self.child(dir, name)))
+    }
+
+    /// Returns the position of the entry `name` in the directory at `dir`.
+    fn child(&self, dir: usize, name: &[u8]) -> Option<usize> {
+        let (mut low, mut high) = (dir + 1, self.end(dir));
+        while low < high {
+            let mut middle = low + (high - low) / 2;
+            // Up to the entry of this directory that the middle is below.
+            while self.parent(middle)? != dir {
+                middle = self.parent(middle)?;
+            }
+            match self.name(middle).cmp(name) {
+                Ordering::Less => low = self.end(middle),
+                Ordering::Equal => return Some(middle),
+                Ordering::Greater => high = middle,
+            }
+        }
+        None
     }
 
     /// Compares a time of this index with one from elsewhere: old versions of `find` print whole seconds only.
@@ -148,165 +218,198 @@ impl Index {
         indexed.seconds == other.seconds && (self.whole_seconds || indexed.nanoseconds == other.nanoseconds)
     }
 
-    /// Tells for each entry whether `earlier`, a saved index, holds it in the same state.
-    pub(super) fn unchanged_since(&self, mut earlier: impl BufRead) -> Result<Vec<bool>> {
-        let mut unchanged = vec![false; self.entries.len()];
-        let mut at = 0;
-        while let Some((old, _)) = read_entry(&mut earlier)? {
-            while self.entries.get(at).is_some_and(|e| order(&e.path, &old.path) == Ordering::Less) {
-                at += 1;
-            }
-            if let Some(now) = self.entries.get(at).filter(|e| e.path == old.path) {
-                unchanged[at] = now.link == old.link && now.entry.same_state(&old.entry);
-            }
+    /// Returns [`digest_of`] the extended attributes of an entry, once they are known.
+    pub(super) fn xattrs(&self, position: usize) -> Option<u32> {
+        Some(self.records[position].xattrs.load(Relaxed)).filter(|digest| *digest != 0)
+    }
+
+    /// Remembers [`digest_of`] the extended attributes of an entry, from whichever thread made it; 0 forgets it.
+    pub(super) fn set_xattrs(&self, position: usize, digest: u32) {
+        self.records[position].xattrs.store(digest, Relaxed);
+    }
+}
+
+/// Takes the entries of a walk in which every directory comes before what is in it, names in any order.
+#[derive(Debug)]
+pub(super) struct Builder {
+    records: Vec<Record>,
+    names: Vec<u8>,
+    /// Path of the directory that is the last of `stack`.
+    path: Vec<u8>,
+    /// The directories on the way to the last entry: their records, and how much of `path` is theirs.
+    stack: Vec<(u32, usize)>,
+    whole_seconds: bool,
+}
+
+impl Builder {
+    pub(super) fn new() -> Builder {
+        Builder { records: Vec::new(), names: Vec::new(), path: Vec::new(), stack: Vec::new(), whole_seconds: true }
+    }
+
+    /// Says that times come with a fraction.
+    pub(super) fn has_fractions(&mut self) {
+        self.whole_seconds = false;
+    }
+
+    /// Takes one entry at a path below the top, the top first.
+    pub(super) fn add(&mut self, path: &[u8], link: &[u8], entry: &Entry) -> Result<()> {
+        let slash = path.iter().rposition(|b| *b == b'/');
+        let name = &path[slash.map_or(0, |slash| slash + 1)..];
+        let parent = if self.records.is_empty() { self.top(path, entry)? } else { self.directory_of(path, slash)? };
+        if parent != NONE && (name.is_empty() || name == b"." || name == b".." || name.contains(&0)) {
+            return Err(Error::new(format!("{:?} is not a path below the top", shown(path))));
         }
-        Ok(unchanged)
+        let large = |what: &str| Error::new(format!("the {what} of {} is beyond measure", shown(path)));
+        let position = u32::try_from(self.records.len()).ok().filter(|p| *p != NONE);
+        let position = position.ok_or_else(|| Error::new("the tree has more entries than an index can hold"))?;
+        let start = u32::try_from(self.names.len()).map_err(|_| Error::new("the names are too long for an index"))?;
+        // A quarter at a time: doubling would hold twice of what there is.
+        if self.records.len() == self.records.capacity() {
+            self.records.reserve_exact(self.records.len() / 4 + 1024);
+        }
+        if self.names.capacity() - self.names.len() < name.len() + link.len() {
+            self.names.reserve_exact(self.names.len() / 4 + name.len() + link.len() + (16 << 10));
+        }
+        self.names.extend_from_slice(name);
+        self.names.extend_from_slice(link);
+        self.records.push(Record {
+            size: entry.size,
+            inode: entry.inode,
+            mtime: entry.mtime.seconds,
+            ctime: entry.ctime.seconds,
+            mtime_nanos: entry.mtime.nanoseconds,
+            ctime_nanos: entry.ctime.nanoseconds,
+            uid: entry.uid,
+            gid: entry.gid,
+            blocks: u32::try_from(entry.blocks).unwrap_or(u32::MAX),
+            links: u32::try_from(entry.links).map_err(|_| large("number of names"))?,
+            parent,
+            end: 0,
+            name: start,
+            xattrs: AtomicU32::new(0),
+            name_length: u16::try_from(name.len()).map_err(|_| large("name"))?,
+            link_length: u16::try_from(link.len()).map_err(|_| large("link"))?,
+            kind: entry.kind,
+            mode: u16::try_from(entry.mode).ok().filter(|mode| *mode <= 0o7777).ok_or_else(|| large("mode"))?,
+        });
+        if entry.kind == Kind::Directory {
+            if !self.path.is_empty() {
+                self.path.push(b'/');
+            }
+            self.path.extend_from_slice(name);
+            self.stack.push((position, self.path.len()));
+        }
+        Ok(())
     }
 
-    /// Writes one entry in the format that [`Index::read`] takes.
-    pub(super) fn write_entry(&self, output: &mut dyn Write, position: usize) -> std::io::Result<()> {
-        let Named { path, link, entry } = &self.entries[position];
-        let Entry { mode, uid, gid, size, blocks, links, inode, .. } = entry;
-        let (mtime, ctime) = (self.time_text(entry.mtime), self.time_text(entry.ctime));
-        let kind = LETTERS.iter().find(|(_, kind)| *kind == entry.kind).map_or('?', |(letter, _)| char::from(*letter));
-        write!(output, "{kind} {mode:o} {uid} {gid} {size} {blocks} {mtime} {ctime} {links} {inode}\0")?;
-        output.write_all(path)?;
-        output.write_all(&[0])?;
-        output.write_all(link)?;
-        output.write_all(&[0])
+    fn top(&self, path: &[u8], entry: &Entry) -> Result<u32> {
+        if !path.is_empty() || entry.kind != Kind::Directory {
+            return Err(Error::new(format!("the index begins with {:?}, not with the top directory", shown(path))));
+        }
+        Ok(NONE)
     }
 
-    fn time_text(&self, time: Time) -> String {
-        if self.whole_seconds { time.seconds.to_string() } else { format!("{}.{:09}", time.seconds, time.nanoseconds) }
+    /// Leaves directories until the last one is that of `path`, whose last slash is at `slash`.
+    fn directory_of(&mut self, path: &[u8], slash: Option<usize>) -> Result<u32> {
+        let directory = &path[..slash.unwrap_or(0)];
+        while let Some((record, length)) = self.stack.last() {
+            self.path.truncate(*length);
+            // A slash without a directory before it makes the path absolute.
+            if self.path == directory && (slash.is_none() || !directory.is_empty()) {
+                return Ok(*record);
+            }
+            self.stack.pop();
+        }
+        Err(Error::new(format!("the index names {:?} outside of its directory", shown(path))))
+    }
+
+    /// Puts the entries in order.
+    pub(super) fn finish(self) -> Result<Index> {
+        let mut index = Index { records: self.records, names: self.names, whole_seconds: self.whole_seconds };
+        if !index.records.is_empty() {
+            let order = walk_order(&mut index)?;
+            permute(&mut index.records, order);
+        }
+        index.records.shrink_to_fit();
+        index.names.shrink_to_fit();
+        Ok(index)
     }
 }
 
-const LETTERS: [(u8, Kind); 7] = [
-    (b'f', Kind::File),
-    (b'd', Kind::Directory),
-    (b'l', Kind::Symlink),
-    (b'c', Kind::CharDevice),
-    (b'b', Kind::BlockDevice),
-    (b'p', Kind::Fifo),
-    (b's', Kind::Socket),
-];
-
-fn read_entry(input: &mut impl BufRead) -> Result<Option<(Named, bool)>> {
-    let Some(facts) = read_field(input)? else { return Ok(None) };
-    let cut = || Error::new("the index ends in the middle of an entry");
-    let path = read_field(input)?.ok_or_else(cut)?;
-    let link = read_field(input)?.ok_or_else(cut)?;
-    let label = shown(&path);
-    parse(&facts, path, link).map(Some).doing(|| format!("reading the index at {label:?}"))
-}
-
-fn read_field(input: &mut impl BufRead) -> Result<Option<Vec<u8>>> {
-    let mut field = Vec::new();
-    input.take(LONGEST).read_until(0, &mut field).doing(|| "reading the index")?;
-    match field.pop() {
-        None => Ok(None),
-        Some(0) => Ok(Some(field)),
-        Some(_) if field.len() as u64 + 1 == LONGEST => Err(Error::new("a name in the index has no end")),
-        Some(_) => Err(Error::new("the index ends in the middle of an entry")),
+/// Returns for each position of the walk which record comes there, and sets parents and ends to positions of the walk.
+fn walk_order(index: &mut Index) -> Result<Vec<u32>> {
+    let (children, ends) = children(index)?;
+    let count = index.records.len();
+    let begin = |record: u32| if record == 0 { 0 } else { ends[record as usize - 1] };
+    let mut order: Vec<u32> = Vec::with_capacity(count);
+    // Directories on the way: their position, and which of their children come next.
+    let mut stack = vec![(0_u32, begin(0), ends[0])];
+    order.push(0);
+    index.records[0].end = u32::try_from(count).unwrap_or(NONE);
+    while let Some((dir, next, end)) = stack.last_mut() {
+        let position = u32::try_from(order.len()).unwrap_or(NONE);
+        if *next == *end {
+            index.records[order[*dir as usize] as usize].end = position;
+            stack.pop();
+            continue;
+        }
+        let record = children[*next as usize];
+        *next += 1;
+        order.push(record);
+        index.records[record as usize].parent = *dir;
+        index.records[record as usize].end = position + 1;
+        if index.records[record as usize].kind == Kind::Directory {
+            stack.push((position, begin(record), ends[record as usize]));
+        }
     }
+    Ok(order)
 }
 
-fn parse(facts: &[u8], path: Vec<u8>, link: Vec<u8>) -> Result<(Named, bool)> {
-    let bad = || Error::new(format!("{:?} does not describe an entry", shown(facts)));
-    components(&path)?;
-    let fields: Vec<&[u8]> = facts.split(|b| *b == b' ').collect();
-    let [letter, mode, uid, gid, size, blocks, mtime, ctime, links, inode] = fields.as_slice() else {
-        return Err(bad());
-    };
-    let kind = LETTERS.iter().find(|(l, _)| [*l] == **letter).map(|(_, kind)| *kind).ok_or_else(bad)?;
-    let text = |field: &[u8]| std::str::from_utf8(field).map(str::to_owned).map_err(|_| bad());
-    let number = |field: &[u8]| text(field)?.parse::<u64>().map_err(|_| bad());
-    let small = |field: &[u8]| u32::try_from(number(field)?).map_err(|_| bad());
-    let fraction = mtime.contains(&b'.') || ctime.contains(&b'.');
-    let entry = Entry {
-        kind,
-        mode: u32::from_str_radix(&text(mode)?, 8).map_err(|_| bad())?,
-        uid: small(uid)?,
-        gid: small(gid)?,
-        size: number(size)?,
-        blocks: number(blocks)?,
-        mtime: parse_time(mtime)?,
-        ctime: parse_time(ctime)?,
-        links: number(links)?,
-        inode: number(inode)?,
-    };
-    Ok((Named { path: path.into(), link: link.into(), entry }, fraction))
+/// Returns the records grouped by the directory they are in, names in order, and for each directory where its group ends.
+fn children(index: &Index) -> Result<(Vec<u32>, Vec<u32>)> {
+    let count = index.records.len();
+    let mut ends = vec![0_u32; count];
+    for record in &index.records[1..] {
+        ends[record.parent as usize] += 1;
+    }
+    let mut sum = 0;
+    for end in &mut ends {
+        // For now where the group begins; filling moves it to the end.
+        sum += std::mem::replace(end, sum);
+    }
+    let mut children = vec![0_u32; count - 1];
+    for (record, position) in index.records[1..].iter().zip(1..) {
+        let next = &mut ends[record.parent as usize];
+        children[*next as usize] = position;
+        *next += 1;
+    }
+    let name = |record: u32| index.name_of(&index.records[record as usize]);
+    let mut begin = 0;
+    for end in &ends {
+        let group = &mut children[begin..*end as usize];
+        group.sort_unstable_by(|a, b| name(*a).cmp(name(*b)));
+        if let Some(pair) = group.windows(2).find(|pair| name(pair[0]) == name(pair[1])) {
+            return Err(Error::new(format!("the index names {} twice", shown(name(pair[0])))));
+        }
+        begin = *end as usize;
+    }
+    Ok((children, ends))
 }
 
-/// Parses `SECONDS[.FRACTION]` as `find` prints it: the fraction counts forward, before 1970 too (-1.75 is a quarter of a
-/// second before 1970).
-fn parse_time(text: &[u8]) -> Result<Time> {
-    let bad = || Error::new(format!("{:?} is not a time", shown(text)));
-    let text = std::str::from_utf8(text).map_err(|_| bad())?;
-    let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let fraction: String = fraction.chars().chain("000000000".chars()).take(9).collect();
-    let nanoseconds = fraction.parse().map_err(|_| bad())?;
-    Ok(Time { seconds: seconds.parse().map_err(|_| bad())?, nanoseconds })
+/// Moves to every position the record that `order` names for it, in place.
+fn permute(records: &mut [Record], mut order: Vec<u32>) {
+    for start in (0_u32..).take(order.len()) {
+        let mut hole = start;
+        loop {
+            let from = std::mem::replace(&mut order[hole as usize], hole);
+            if from == start {
+                break;
+            }
+            records.swap(hole as usize, from as usize);
+            hole = from;
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn index(text: &str) -> Result<Index> {
-        Index::read(text.as_bytes(), &Excludes::default(), |_| Ok(()))
-    }
-
-    const TREE: &str = "d 755 0 0 4096 8 1.5 2.5 3 10\0\0\0f 4755 1 2 3 8 -2.75 2.0000000010 1 11\0a-b\0\0\
-                        d 700 0 0 1 8 1.0 2.0 2 12\0a\0\0l 777 0 0 3 0 1.0 2.0 1 13\0a/x\0to\n\0";
-
-    #[test]
-    fn entries_come_in_the_order_of_a_walk() {
-        let index = index(TREE).unwrap();
-        let paths: Vec<Vec<u8>> = (0..index.len()).map(|i| index.path(i)).collect();
-        assert_eq!(paths, [b"".as_slice(), b"a", b"a/x", b"a-b"]);
-        let file = index.entry(index.find(b"a-b").unwrap());
-        assert_eq!(index.parent(2), Some(1));
-        assert_eq!((index.parent(3), index.parent(0)), (Some(0), None));
-        assert_eq!((file.mode, file.uid, file.gid, file.size), (0o4755, 1, 2, 3));
-        assert_eq!((file.mtime.seconds, file.mtime.nanoseconds), (-2, 750_000_000));
-        assert_eq!(file.ctime.nanoseconds, 1);
-        assert_eq!(index.link(2), b"to\n");
-    }
-
-    #[test]
-    fn what_was_saved_is_recognised_and_what_changed_is_not() {
-        let index = index(TREE).unwrap();
-        let mut saved = Vec::new();
-        for position in 0..index.len() {
-            index.write_entry(&mut saved, position).unwrap();
-        }
-        assert_eq!(index.unchanged_since(saved.as_slice()).unwrap(), [true; 4]);
-        let changed = super::Index::read(
-            TREE.replace("2.0000000010 1 11", "2.0000000020 1 11").replace(" 13\0", " 14\0").as_bytes(),
-            &Excludes::default(),
-            |_| Ok(()),
-        );
-        assert_eq!(changed.unwrap().unchanged_since(saved.as_slice()).unwrap(), [true, true, false, false]);
-        assert!(index.unchanged_since(&saved[..saved.len() - 2]).is_err());
-    }
-
-    #[test]
-    fn output_that_is_cut_or_hostile_is_an_error() {
-        assert!(index(&TREE[..TREE.len() - 1]).is_err());
-        assert!(index(&TREE[..40]).is_err());
-        for path in ["../x", "/x", "a/../b"] {
-            assert!(index(&format!("f 644 0 0 0 0 1.0 1.0 1 5\0{path}\0\0")).is_err(), "{path}");
-        }
-        assert!(index("D 644 0 0 0 0 1.0 1.0 1 5\0x\0\0").is_err());
-        assert!(index(&format!("{TREE}{TREE}")).is_err());
-    }
-
-    #[test]
-    fn an_old_find_prints_whole_seconds() {
-        let index = index("f 644 0 0 0 0 5 6 1 5\0x\0\0").unwrap();
-        let entry = index.entry(0);
-        assert!(index.same_time(entry.mtime, Time { seconds: 5, nanoseconds: 77 }));
-        assert!(!index.same_time(entry.mtime, Time { seconds: 6, nanoseconds: 0 }));
-    }
-}
+mod tests;

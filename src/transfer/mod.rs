@@ -2,10 +2,13 @@
 
 pub mod archive;
 mod choose;
+mod coded;
 mod delta;
+mod difference;
 mod exclude;
 pub mod extract;
 mod index;
+mod listing;
 mod meter;
 mod node_names;
 mod probe;
@@ -13,6 +16,7 @@ mod receive;
 mod rsync;
 mod running;
 mod saved;
+mod stamp;
 mod stream;
 mod unpack;
 

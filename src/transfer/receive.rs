@@ -3,11 +3,12 @@
 use super::archive::{Archive, Member, MemberKind, TRUNCATED};
 use super::delta::link_groups;
 use super::extract::{Extractor, member_path};
-use super::index::{Entry, Index};
+use super::index::{Entry, Index, digest_of};
 use super::meter::Meter;
 use super::node_names::NodeNames;
 use super::probe::Tar;
 use super::running::watch;
+use super::saved::Checkpoint;
 use super::stream::{check_status, tar_command};
 use super::{Job, Pass};
 use crate::error::{Error, Result};
@@ -39,6 +40,7 @@ pub(super) struct Copy<'a> {
     pub(super) extractor: Extractor,
     pub(super) meter: Meter<'a>,
     pub(super) sent: u64,
+    pub(super) checkpoint: Checkpoint,
 }
 
 impl Copy<'_> {
@@ -123,6 +125,9 @@ impl Copy<'_> {
                 meter.bytes += bytes;
                 meter.tick();
             })?;
+            if member.kind != MemberKind::HardLink {
+                self.index.set_xattrs(position, digest_of(&member.xattrs));
+            }
             self.arrive(position);
         }
         archive.finish()
@@ -131,6 +136,7 @@ impl Copy<'_> {
     fn arrive(&mut self, position: usize) {
         if !std::mem::replace(&mut self.arrived[position], true) {
             self.meter.files += 1;
+            self.checkpoint.note(position);
         }
         self.meter.tick();
     }

@@ -7,7 +7,8 @@
 use super::delta;
 use super::exclude::Excludes;
 use super::extract::Extractor;
-use super::index::{self, Index};
+use super::index::Index;
+use super::listing;
 use super::meter::Meter;
 use super::node_names::NodeNames;
 use super::probe::{self, Tar};
@@ -66,21 +67,35 @@ impl StreamEngine {
         let mut meter = Meter::new(job);
         meter.say();
         let (index, index_bytes) = read_index(job, &excludes)?;
-        let unchanged = self.saved.unchanged(job, &index);
-        let delta = delta::compare(&index, &unchanged, &excludes, job.target, job.cancel)?;
+        let earlier = self.saved.earlier(job, &index);
+        let known = earlier.trusted && earlier.difference.is_empty();
+        if !known {
+            self.saved.mark(job)?;
+        }
+        let delta = if earlier.trusted {
+            delta::apply(&index, earlier.difference, &excludes, job.target, job.cancel)?
+        } else {
+            delta::compare(&index, &earlier.difference.same, &excludes, job.target, job.cancel)?
+        };
+        let young = |i: usize| index.entry(i).ctime.seconds >= sure_before;
+        let checkpoint = self.saved.begin(job, &index, &delta.needed, &young)?;
         let arrived = vec![false; index.len()];
         let extractor = Extractor::new(job.target)?;
-        let mut copy = Copy { job, index: &index, needed: delta.needed, arrived, extractor, meter, sent: 0 };
+        let needed = delta.needed;
+        let mut copy = Copy { job, index: &index, needed, arrived, extractor, meter, sent: 0, checkpoint };
         copy.everything(tar, &names)?;
         let mut findings = copy.extractor.finish()?;
+        findings.extend(earlier.finding);
         findings.extend(copy.sockets());
         copy.check_complete()?;
-        if job.pass == Pass::Final {
-            // Errors of delayed writes show up here, or nowhere.
+        if job.pass == Pass::Final || self.saved.outlive_us() {
+            // Errors of delayed writes show up here, or nowhere; and what is written down must be on the disk.
             rustix::fs::syncfs(job.target).doing(|| format!("writing {} to its disk", job.target.path().display()))?;
         }
-        let sure = |i: usize| (copy.arrived[i] || !copy.needed[i]) && index.entry(i).ctime.seconds < sure_before;
-        self.saved.save(job, &index, &sure)?;
+        let sure = |i: usize| (copy.arrived[i] || !copy.needed[i]) && !young(i);
+        if !known {
+            self.saved.save(job, &index, &sure)?;
+        }
         copy.meter.say();
         Ok(Stats {
             engine: self.name().to_owned(),
@@ -112,7 +127,7 @@ impl Engine for StreamEngine {
 
 fn find_command(tree: &Path) -> Command {
     // `/.`: the tree's top may be a link, and is entered then.
-    Command::read("find").arg(tree.join(".")).args(["-xdev", "-printf", index::FORMAT])
+    Command::read("find").arg(tree.join(".")).arg("-xdev").args(listing::FORMAT)
 }
 
 pub(super) fn tar_command(tree: &Path, tar: Tar, recursive: bool) -> Command {
@@ -136,7 +151,7 @@ fn read_index(job: &Job<'_>, excludes: &Excludes) -> Result<(Index, u64)> {
     let command = find_command(&job.tree);
     let ended = watch(job.source, &command, job.cancel, None, |output| {
         let input = BufReader::with_capacity(256 << 10, Counting { inner: output, count: &mut bytes });
-        Index::read(input, excludes, |_| job.cancel.check())
+        listing::read(input, excludes, |_| job.cancel.check())
     })
     .doing(doing)?;
     check_status(job, &command, &ended.output, &["No such file or directory", "Not a directory"], 1).doing(doing)?;

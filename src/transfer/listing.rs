@@ -1,0 +1,137 @@
+//! What `find` prints of a tree, read into an [`Index`]: three fields that end with NUL for each entry.
+
+use super::exclude::Excludes;
+use super::index::{Builder, Entry, Index};
+use crate::error::{Doing, Error, Result};
+use crate::rootfs::attributes::{Kind, Time, shown};
+use std::io::{BufRead, Read};
+
+/// The facts that `find -printf` prints for each entry, in the order of [`parse`]. Path and link target follow from
+/// actions of their own: the NUL before a directive would end the format of `printf` in old versions of find.
+pub(super) const FORMAT: [&str; 6] =
+    ["-printf", "%y %m %U %G %s %b %T@ %C@ %n %i\\0", "-printf", "%P\\0", "-printf", "%l\\0"];
+/// Longest field, a path far beyond PATH_MAX.
+const LONGEST: u64 = 1 << 20;
+
+pub(super) const LETTERS: [(u8, Kind); 7] = [
+    (b'f', Kind::File),
+    (b'd', Kind::Directory),
+    (b'l', Kind::Symlink),
+    (b'c', Kind::CharDevice),
+    (b'b', Kind::BlockDevice),
+    (b'p', Kind::Fifo),
+    (b's', Kind::Socket),
+];
+
+/// Reads what `find` printed, without what is excluded. Output that stops in the middle of an entry is an error. `seen` is
+/// told how many entries there were so far.
+pub(super) fn read(
+    mut input: impl BufRead,
+    excludes: &Excludes,
+    mut seen: impl FnMut(u64) -> Result<()>,
+) -> Result<Index> {
+    let mut builder = Builder::new();
+    let (mut facts, mut path, mut link) = (Vec::new(), Vec::new(), Vec::new());
+    let mut count = 0;
+    while read_field(&mut input, &mut facts)? {
+        if !(read_field(&mut input, &mut path)? && read_field(&mut input, &mut link)?) {
+            return Err(Error::new("the index ends in the middle of an entry"));
+        }
+        count += 1;
+        seen(count)?;
+        let (entry, fraction) = parse(&facts)
+            .ok_or_else(|| Error::new(format!("{:?} does not describe an entry", shown(&facts))))
+            .doing(|| format!("reading the index at {:?}", shown(&path)))?;
+        if fraction {
+            builder.has_fractions();
+        }
+        if !excludes.matches(&path) {
+            builder.add(&path, &link, &entry)?;
+        }
+    }
+    builder.finish()
+}
+
+/// Reads up to the next NUL; false at the end of the input.
+fn read_field(input: &mut impl BufRead, field: &mut Vec<u8>) -> Result<bool> {
+    field.clear();
+    input.take(LONGEST).read_until(0, field).doing(|| "reading the index")?;
+    match field.pop() {
+        None => Ok(false),
+        Some(0) => Ok(true),
+        Some(_) if field.len() as u64 + 1 == LONGEST => Err(Error::new("a name in the index has no end")),
+        Some(_) => Err(Error::new("the index ends in the middle of an entry")),
+    }
+}
+
+/// Parses the facts of one entry; tells also whether its times had a fraction.
+fn parse(facts: &[u8]) -> Option<(Entry, bool)> {
+    let mut fields = facts.split(|b| *b == b' ');
+    let mut next = || fields.next();
+    let letter = next()?;
+    let kind = LETTERS.iter().find(|(l, _)| [*l] == *letter).map(|(_, kind)| *kind)?;
+    let mode = u32::try_from(number(next()?, 8)?).ok()?;
+    let (uid, gid) = (u32::try_from(number(next()?, 10)?).ok()?, u32::try_from(number(next()?, 10)?).ok()?);
+    let (size, blocks) = (number(next()?, 10)?, number(next()?, 10)?);
+    let (mtime, ctime) = (next()?, next()?);
+    let fraction = mtime.contains(&b'.') || ctime.contains(&b'.');
+    let (mtime, ctime) = (parse_time(mtime)?, parse_time(ctime)?);
+    let (links, inode) = (number(next()?, 10)?, number(next()?, 10)?);
+    let entry = Entry { kind, mode, uid, gid, size, blocks, mtime, ctime, links, inode };
+    next().is_none().then_some((entry, fraction))
+}
+
+/// Parses digits and nothing else.
+pub(super) fn number(text: &[u8], radix: u32) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |sum, digit| {
+        let digit = char::from(*digit).to_digit(radix)?;
+        sum.checked_mul(radix.into())?.checked_add(digit.into())
+    })
+}
+
+/// Parses `SECONDS[.FRACTION]` as `find` prints it: the fraction counts forward, before 1970 too (-1.75 is a quarter of a
+/// second before 1970).
+pub(super) fn parse_time(text: &[u8]) -> Option<Time> {
+    let (negative, text) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
+    let point = text.iter().position(|b| *b == b'.');
+    let (seconds, fraction) = point.map_or((text, None), |point| (&text[..point], Some(&text[point + 1..])));
+    let seconds = i64::try_from(number(seconds, 10)?).ok()?;
+    let mut nanoseconds = 0;
+    if let Some(fraction) = fraction {
+        if fraction.is_empty() || !fraction.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        let digits = fraction.iter().map(|b| u32::from(b.wrapping_sub(b'0'))).chain(std::iter::repeat(0)).take(9);
+        nanoseconds = digits.fold(0, |sum, digit| sum * 10 + digit);
+    }
+    Some(Time { seconds: if negative { -seconds } else { seconds }, nanoseconds })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_count_forward_before_1970_too() {
+        let time = |seconds, nanoseconds| Some(Time { seconds, nanoseconds });
+        assert_eq!(parse_time(b"5"), time(5, 0));
+        assert_eq!(parse_time(b"-2.75"), time(-2, 750_000_000));
+        assert_eq!(parse_time(b"-0.5"), time(0, 500_000_000));
+        assert_eq!(parse_time(b"2.0000000010"), time(2, 1));
+        assert_eq!(parse_time(b"2."), None);
+        for bad in ["", "-", "x", "1.x", "1.5x", "1,5", " 1", "+1", "99999999999999999999"] {
+            assert_eq!(parse_time(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_digits_only() {
+        assert_eq!((number(b"0755", 8), number(b"41ed", 16), number(b"7", 10)), (Some(0o755), Some(0x41ed), Some(7)));
+        for bad in ["", "+1", "-1", "1 ", "8z", "18446744073709551616"] {
+            assert_eq!(number(bad.as_bytes(), 10), None, "{bad}");
+        }
+    }
+}
