@@ -1,13 +1,15 @@
 //! Attributes of one entry, read and set through its directory's descriptor and its name; links are never followed.
 
-use crate::error::{Doing, Error, Result};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
+use crate::error::{Doing, Result};
+use crate::rootfs::xattrs::Bearer;
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
+
+pub use crate::rootfs::xattrs::{Xattrs, read_xattrs};
+pub(super) use crate::rootfs::xattrs::{magic_path, read_xattr};
 
 /// A time stamp: seconds since 1970, negative before it, and nanoseconds that count forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -129,70 +131,6 @@ impl Status {
     }
 }
 
-/// Extended attributes by full name (`user.x`, `security.capability`, `system.posix_acl_access`, …).
-pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
-
-/// The name that magic links give an entry: the only way to the xattrs of a link, a FIFO or a device without opening it.
-pub(super) fn magic_path(dir: BorrowedFd<'_>, name: &OsStr) -> Vec<u8> {
-    let mut path = format!("/proc/self/fd/{}/", dir.as_raw_fd()).into_bytes();
-    path.extend_from_slice(name.as_bytes());
-    path
-}
-
-/// Reads all extended attributes of `name` in `dir`. A file system without any has none.
-pub fn read_xattrs(dir: BorrowedFd<'_>, name: &OsStr) -> Result<Xattrs, Errno> {
-    let path = magic_path(dir, name);
-    let mut xattrs = Xattrs::new();
-    for attribute in list_xattrs(&path)? {
-        if let Some(value) = read_xattr(&path, &attribute)? {
-            xattrs.insert(attribute, value);
-        }
-    }
-    Ok(xattrs)
-}
-
-/// Reads one extended attribute of what [`magic_path`] names; `None` when it has none of that name.
-pub(super) fn read_xattr(path: &[u8], attribute: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
-    let value = read_sized(|buffer| match buffer {
-        None => rustix::fs::lgetxattr_query(path, attribute),
-        Some(buffer) => rustix::fs::lgetxattr(path, attribute, buffer),
-    });
-    match value {
-        Ok(value) => Ok(Some(value)),
-        Err(Errno::NODATA) => Ok(None),
-        Err(e) => Err(e),
-    }
-}
-
-fn list_xattrs(path: &[u8]) -> Result<Vec<Vec<u8>>, Errno> {
-    let list = read_sized(|buffer| match buffer {
-        None => rustix::fs::llistxattr_query(path),
-        Some(buffer) => rustix::fs::llistxattr(path, buffer),
-    });
-    match list {
-        Ok(list) => Ok(list.split(|b| *b == 0).filter(|n| !n.is_empty()).map(<[u8]>::to_vec).collect()),
-        Err(Errno::OPNOTSUPP) => Ok(Vec::new()),
-        Err(e) => Err(e),
-    }
-}
-
-fn read_sized(mut call: impl FnMut(Option<&mut [u8]>) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
-    loop {
-        let mut buffer = vec![0; call(None)?];
-        if buffer.is_empty() {
-            return Ok(buffer);
-        }
-        match call(Some(&mut buffer)) {
-            Ok(length) => {
-                buffer.truncate(length);
-                return Ok(buffer);
-            }
-            Err(Errno::RANGE) => {}
-            Err(e) => return Err(e),
-        }
-    }
-}
-
 /// Everything about an entry but its type and content.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Attributes {
@@ -230,56 +168,15 @@ impl Attributes {
             AtFlags::SYMLINK_NOFOLLOW,
         )
         .doing(|| format!("setting owner {}:{}", self.uid, self.gid))?;
-        let refused = self.apply_xattrs(dir, name)?;
+        let path = magic_path(dir, name);
+        Bearer::Named(&path).keep_only(&self.xattrs)?;
+        let refused = Bearer::Named(&path).set_all(&self.xattrs)?;
         if kind != Kind::Symlink {
             set_mode(dir, name, self.mode).doing(|| format!("setting mode {:04o}", self.mode))?;
         }
         set_mtime(dir, name, self.mtime).doing(|| "setting the modification time")?;
         Ok(refused)
     }
-
-    fn apply_xattrs(&self, dir: BorrowedFd<'_>, name: &OsStr) -> Result<Vec<String>> {
-        let path = magic_path(dir, name);
-        // What is there was inherited (a default ACL, a label) or belongs to what this entry was before.
-        for attribute in list_xattrs(&path).doing(|| "listing extended attributes")? {
-            if !self.xattrs.contains_key(&attribute) {
-                match rustix::fs::lremovexattr(path.as_slice(), attribute.as_slice()) {
-                    Ok(()) | Err(Errno::NODATA) => {}
-                    Err(_) if !essential(&attribute) => {}
-                    Err(e) => return Err(e).doing(|| format!("removing extended attribute {}", shown(&attribute))),
-                }
-            }
-        }
-        let mut refused = Vec::new();
-        for (attribute, value) in &self.xattrs {
-            match rustix::fs::lsetxattr(path.as_slice(), attribute.as_slice(), value, XattrFlags::empty()) {
-                Ok(()) => {}
-                Err(_) if !essential(attribute) => refused.push(shown(attribute)),
-                Err(e) => {
-                    let error = Error::from(e);
-                    let error = match e {
-                        Errno::OPNOTSUPP => error.hint("the target's file system does not keep such attributes"),
-                        Errno::NOSPC | Errno::TOOBIG => {
-                            error.hint("the attributes do not fit into the target's inodes")
-                        }
-                        _ => error,
-                    };
-                    return Err(error).doing(|| format!("setting extended attribute {}", shown(attribute)));
-                }
-            }
-        }
-        Ok(refused)
-    }
-}
-
-/// Tells whether a container would miss this attribute: labels of another security module and private attributes of the
-/// source's file system it would not.
-fn essential(attribute: &[u8]) -> bool {
-    let label: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"security.evm"];
-    if label.contains(&attribute) {
-        return false;
-    }
-    [b"user.".as_slice(), b"trusted.", b"security.", b"system.posix_acl_"].iter().any(|n| attribute.starts_with(n))
 }
 
 /// Sets the mode of what is not a link; the entry is reached without opening it, so devices and FIFOs are safe.
@@ -294,11 +191,15 @@ pub fn set_mode(dir: BorrowedFd<'_>, name: &OsStr, mode: u32) -> Result<(), Errn
 
 /// Sets the modification time of `name` in `dir`; the access time stays.
 pub fn set_mtime(dir: BorrowedFd<'_>, name: &OsStr, mtime: Time) -> Result<(), Errno> {
-    let times = Timestamps {
+    rustix::fs::utimensat(dir, name, &mtime_only(mtime), AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// Returns times that change the modification time and leave the access time.
+pub(super) fn mtime_only(mtime: Time) -> Timestamps {
+    Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         last_modification: Timespec { tv_sec: mtime.seconds, tv_nsec: mtime.nanoseconds.into() },
-    };
-    rustix::fs::utimensat(dir, name, &times, AtFlags::SYMLINK_NOFOLLOW)
+    }
 }
 
 /// Returns a name from a container's tree for people: control characters escaped, bytes that are not UTF-8 as `\xNN`.

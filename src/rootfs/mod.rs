@@ -5,11 +5,13 @@
 
 pub mod attributes;
 pub mod edit;
+pub mod fresh;
 pub mod look;
 pub mod preimage;
 pub mod shift;
 pub mod walk;
 pub mod write;
+pub mod xattrs;
 
 pub use edit::{LastLink, Replaced};
 pub use look::{Entry, EntryKind, FileContent, Look};

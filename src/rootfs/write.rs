@@ -1,43 +1,53 @@
-//! Makes entries below one root by descriptor: parents are opened step by step, links in them are never followed.
+//! Makes entries below one root by descriptor: links on the way to them are never followed.
 
 use crate::error::{Doing, Error, Result};
 use crate::rootfs::Rootfs;
 use crate::rootfs::attributes::{Kind, Status, shown};
+use crate::rootfs::fresh::{Birth, birth_mode};
 use crate::rootfs::walk::{open_directory, remove};
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-/// Directories kept open at once, from the deepest up.
-const OPEN_AT_ONCE: usize = 32;
+/// Directories kept open at once: members come in the order of inodes and hop between them.
+const OPEN_AT_ONCE: usize = 64;
 
 /// Splits a path below the root into its names. The top is the empty path. A name that leaves the root, stays where it is
 /// or cannot be a name is an error.
 pub fn components(path: &[u8]) -> Result<Vec<&[u8]>> {
-    if path.is_empty() {
-        return Ok(Vec::new());
-    }
-    let names: Vec<&[u8]> = path.split(|b| *b == b'/').collect();
-    for name in &names {
-        if name.is_empty() || *name == b"." || *name == b".." || name.contains(&0) {
-            return Err(Error::new(format!("{:?} is not a path below the root", shown(path))));
-        }
-    }
-    Ok(names)
+    check(path)?;
+    Ok(if path.is_empty() { Vec::new() } else { path.split(|b| *b == b'/').collect() })
 }
 
-struct Step {
-    name: Vec<u8>,
-    fd: Option<OwnedFd>,
+fn check(path: &[u8]) -> Result<()> {
+    let bad = |name: &[u8]| name.is_empty() || name == b"." || name == b".." || name.contains(&0);
+    if !path.is_empty() && path.split(|b| *b == b'/').any(bad) {
+        return Err(Error::new(format!("{:?} is not a path below the root", shown(path))));
+    }
+    Ok(())
 }
 
-/// The open directories on the way to the last path that was asked for: entries that come in tree order cost one open.
+struct Open {
+    path: Vec<u8>,
+    fd: OwnedFd,
+    used: u64,
+    birth: Cell<Option<Birth>>,
+}
+
+/// The directories that were used last, open.
 pub struct Parents {
     root: OwnedFd,
-    chain: Vec<Step>,
+    /// The root's own part of what is known about directories.
+    birth: Cell<Option<Birth>>,
+    open: Vec<Open>,
+    last: usize,
+    clock: u64,
+    /// A directory was removed: what is open may no longer be what its path names.
+    removed: Cell<bool>,
 }
 
 /// The place of an entry: its directory and its name there.
@@ -47,65 +57,105 @@ pub struct Place<'a> {
     pub dir: BorrowedFd<'a>,
     /// The name; `.` for the root itself.
     pub name: &'a OsStr,
+    birth: &'a Cell<Option<Birth>>,
+    removed: &'a Cell<bool>,
 }
 
 impl Parents {
     /// Starts at a root.
     pub fn new(root: &Rootfs) -> Result<Parents> {
-        Ok(Parents { root: rustix::io::fcntl_dupfd_cloexec(root.as_fd(), 0)?, chain: Vec::new() })
+        Ok(Parents {
+            root: rustix::io::fcntl_dupfd_cloexec(root.as_fd(), 0)?,
+            birth: Cell::new(None),
+            open: Vec::new(),
+            last: 0,
+            clock: 0,
+            removed: Cell::new(false),
+        })
     }
 
     /// Opens the directory that holds `path`. Directories that are missing on the way are made (0700, their attributes
     /// come later) when `make` says so. A link on the way is an error.
     pub fn place<'a>(&'a mut self, path: &'a [u8], make: bool) -> Result<Place<'a>> {
-        let mut names = components(path)?;
-        let Some(name) = names.pop() else {
-            self.chain.clear();
-            return Ok(Place { dir: self.root.as_fd(), name: OsStr::new(".") });
+        check(path)?;
+        if path.is_empty() {
+            return Ok(self.at(None, b"."));
+        }
+        let Some(slash) = path.iter().rposition(|b| *b == b'/') else { return Ok(self.at(None, path)) };
+        let (dir, name) = (&path[..slash], &path[slash + 1..]);
+        let at = self.enter(dir, make).doing(|| format!("opening the directory of {}", shown(path)))?;
+        Ok(self.at(Some(at), name))
+    }
+
+    fn at<'a>(&'a self, at: Option<usize>, name: &'a [u8]) -> Place<'a> {
+        let (dir, birth) = match at {
+            Some(at) => (self.open[at].fd.as_fd(), &self.open[at].birth),
+            None => (self.root.as_fd(), &self.birth),
         };
-        let same = self.chain.iter().zip(&names).take_while(|(step, name)| step.name == **name).count();
-        self.chain.truncate(same);
-        self.reopen()?;
-        for name in names.iter().skip(same) {
-            let fd = self.enter(name, make).doing(|| format!("opening the directory of {}", shown(path)))?;
-            self.chain.push(Step { name: name.to_vec(), fd: Some(fd) });
-            if let Some(far) = self.chain.len().checked_sub(OPEN_AT_ONCE + 1) {
-                self.chain[far].fd = None;
+        Place { dir, name: OsStr::from_bytes(name), birth, removed: &self.removed }
+    }
+
+    /// Returns where the directory `path` stands among the open ones.
+    fn enter(&mut self, path: &[u8], make: bool) -> Result<usize, Errno> {
+        if self.removed.replace(false) {
+            self.open.clear();
+        }
+        self.clock += 1;
+        let is_it = |open: &Open| open.path == path;
+        let last = Some(self.last).filter(|at| self.open.get(*at).is_some_and(is_it));
+        let at = match last.or_else(|| self.open.iter().position(is_it)) {
+            Some(at) => at,
+            None => {
+                let fd = self.reach(path, make)?;
+                self.keep(Open { path: path.to_vec(), fd, used: 0, birth: Cell::new(None) })
+            }
+        };
+        self.open[at].used = self.clock;
+        self.last = at;
+        Ok(at)
+    }
+
+    fn keep(&mut self, open: Open) -> usize {
+        if self.open.len() < OPEN_AT_ONCE {
+            self.open.push(open);
+            return self.open.len() - 1;
+        }
+        let oldest = self.open.iter().enumerate().min_by_key(|(_, open)| open.used).map_or(0, |(at, _)| at);
+        self.open[oldest] = open;
+        oldest
+    }
+
+    /// Opens a directory: in one step where the kernel can, step by step where it cannot or something is missing.
+    fn reach(&self, path: &[u8], make: bool) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        if let Ok(fd) = rustix::fs::openat2(&self.root, path, flags, Mode::empty(), inside) {
+            return Ok(fd);
+        }
+        let mut dir: Option<OwnedFd> = None;
+        let above = |open: &&Open| path.starts_with(&open.path) && path.get(open.path.len()) == Some(&b'/');
+        let (start, rest) = match self.open.iter().filter(above).max_by_key(|open| open.path.len()) {
+            Some(open) => (open.fd.as_fd(), &path[open.path.len() + 1..]),
+            None => (self.root.as_fd(), path),
+        };
+        for name in rest.split(|b| *b == b'/') {
+            let next = step(dir.as_ref().map_or(start, AsFd::as_fd), OsStr::from_bytes(name), make)?;
+            dir = Some(next);
+        }
+        dir.ok_or(Errno::NOENT)
+    }
+}
+
+fn step(dir: BorrowedFd<'_>, name: &OsStr, make: bool) -> Result<OwnedFd, Errno> {
+    match open_directory(dir, name) {
+        Err(Errno::NOENT) if make => {
+            match rustix::fs::mkdirat(dir, name, Mode::RWXU) {
+                // Another stream needs the same directory.
+                Ok(()) | Err(Errno::EXIST) => open_directory(dir, name),
+                Err(e) => Err(e),
             }
         }
-        Ok(Place { dir: self.deepest(), name: OsStr::from_bytes(name) })
-    }
-
-    fn deepest(&self) -> BorrowedFd<'_> {
-        self.chain.last().and_then(|s| s.fd.as_ref()).unwrap_or(&self.root).as_fd()
-    }
-
-    /// Opens the last directory of the chain again when it was closed to bound the number of descriptors.
-    fn reopen(&mut self) -> Result<()> {
-        if self.chain.last().is_none_or(|s| s.fd.is_some()) {
-            return Ok(());
-        }
-        let open = self.chain.iter().rposition(|s| s.fd.is_some());
-        let mut dir =
-            rustix::io::fcntl_dupfd_cloexec(open.and_then(|i| self.chain[i].fd.as_ref()).unwrap_or(&self.root), 0)?;
-        for step in self.chain.iter().skip(open.map_or(0, |i| i + 1)) {
-            dir = open_directory(dir.as_fd(), OsStr::from_bytes(&step.name))?;
-        }
-        if let Some(last) = self.chain.last_mut() {
-            last.fd = Some(dir);
-        }
-        Ok(())
-    }
-
-    fn enter(&self, name: &[u8], make: bool) -> Result<OwnedFd, Errno> {
-        let (dir, name) = (self.deepest(), OsStr::from_bytes(name));
-        match open_directory(dir, name) {
-            Err(Errno::NOENT) if make => {
-                rustix::fs::mkdirat(dir, name, Mode::RWXU)?;
-                open_directory(dir, name)
-            }
-            other => other,
-        }
+        other => other,
     }
 }
 
@@ -119,11 +169,21 @@ impl Place<'_> {
         }
     }
 
-    /// Makes an empty regular file (0600) and opens it for writing; what was there is removed first, so that no other
-    /// name of it and nothing it points to is written to.
-    pub fn make_file(&self) -> Result<File> {
+    /// Makes an empty regular file and opens it for writing; it has at most the permissions of `mode`, and gets them and
+    /// the rest by [`super::fresh::finish_file`]. What was there is removed first, so that no other name of it and
+    /// nothing it points to is written to.
+    pub fn make_file(&self, mode: u32) -> Result<(File, Birth)> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        self.replacing(|| rustix::fs::openat(self.dir, self.name, flags, Mode::RUSR | Mode::WUSR)).map(File::from)
+        let file = self.replacing(|| rustix::fs::openat(self.dir, self.name, flags, birth_mode(mode)))?;
+        let birth = match self.birth.get() {
+            Some(birth) => birth,
+            None => {
+                let birth = Birth::of(file.as_fd(), mode)?;
+                self.birth.set(Some(birth));
+                birth
+            }
+        };
+        Ok((File::from(file), birth))
     }
 
     /// Makes a directory (0700); one that exists stays, anything else is replaced.
@@ -153,7 +213,7 @@ impl Place<'_> {
             // Both names may be the same file already; removing it then would lose its only content.
             Err(Errno::EXIST) if self.same_as(original)? => Ok(()),
             Err(Errno::EXIST) => {
-                remove(self.dir, self.name)?;
+                self.clear()?;
                 Ok(link()?)
             }
             other => Ok(other?),
@@ -170,11 +230,19 @@ impl Place<'_> {
     fn replacing<T>(&self, make: impl Fn() -> Result<T, Errno>) -> Result<T> {
         match make() {
             Err(Errno::EXIST) => {
-                remove(self.dir, self.name)?;
+                self.clear()?;
                 Ok(make()?)
             }
             other => Ok(other?),
         }
+    }
+
+    fn clear(&self) -> Result<()> {
+        if rustix::fs::unlinkat(self.dir, self.name, AtFlags::empty()).is_ok() {
+            return Ok(());
+        }
+        self.removed.set(true);
+        remove(self.dir, self.name).map(drop)
     }
 }
 
@@ -203,7 +271,7 @@ mod tests {
         let root = Rootfs::open(&temp.path().join("root")).unwrap();
         let mut parents = Parents::new(&root).unwrap();
         assert!(parents.place(b"d/f", true).is_err());
-        parents.place(b"f", true).unwrap().make_file().unwrap().write_all(b"new").unwrap();
+        parents.place(b"f", true).unwrap().make_file(0o600).unwrap().0.write_all(b"new").unwrap();
         assert_eq!(std::fs::read(temp.path().join("outside/f")).unwrap(), b"canary");
         assert_eq!(std::fs::read(temp.path().join("root/f")).unwrap(), b"new");
     }
@@ -215,7 +283,7 @@ mod tests {
         std::fs::hard_link(temp.path().join("a"), temp.path().join("b")).unwrap();
         let root = Rootfs::open(temp.path()).unwrap();
         let mut parents = Parents::new(&root).unwrap();
-        parents.place(b"a", false).unwrap().make_file().unwrap().write_all(b"new").unwrap();
+        parents.place(b"a", false).unwrap().make_file(0o600).unwrap().0.write_all(b"new").unwrap();
         assert_eq!(std::fs::read(temp.path().join("b")).unwrap(), b"old");
         let mut links = Parents::new(&root).unwrap();
         let original = links.place(b"a", false).unwrap();
@@ -229,6 +297,33 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_was_replaced_is_not_written_to_any_more() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = Rootfs::open(temp.path()).unwrap();
+        let mut parents = Parents::new(&root).unwrap();
+        parents.place(b"a/b/one", true).unwrap().make_file(0o600).unwrap();
+        parents.place(b"a", true).unwrap().make_symlink(b"b").unwrap();
+        assert!(parents.place(b"a/b/two", true).is_err());
+        parents.place(b"a", true).unwrap().make_directory().unwrap();
+        parents.place(b"a/b/two", true).unwrap().make_file(0o600).unwrap();
+        assert!(temp.path().join("a/b/two").is_file() && !temp.path().join("a/b/one").exists());
+    }
+
+    #[test]
+    fn many_directories_in_turn_use_few_descriptors() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = Rootfs::open(temp.path()).unwrap();
+        let mut parents = Parents::new(&root).unwrap();
+        for round in 0..3 {
+            for dir in 0..2 * OPEN_AT_ONCE {
+                let path = format!("x/{dir}/{round}");
+                parents.place(path.as_bytes(), true).unwrap().make_file(0o644).unwrap();
+                assert!(parents.open.len() <= OPEN_AT_ONCE && temp.path().join(path).is_file());
+            }
+        }
+    }
+
+    #[test]
     fn deep_parents_are_made_found_again_and_use_few_descriptors() {
         let temp = tempfile::tempdir().unwrap();
         let root = Rootfs::open(temp.path()).unwrap();
@@ -237,7 +332,7 @@ mod tests {
         let (one, two) = (format!("{deep}/one"), format!("{}/two", "d".repeat(100)));
         for _ in 0..2 {
             parents.place(one.as_bytes(), true).unwrap().make_directory().unwrap();
-            assert!(parents.chain.iter().filter(|s| s.fd.is_some()).count() <= OPEN_AT_ONCE + 1);
+            assert!(parents.open.len() <= OPEN_AT_ONCE);
             parents.place(two.as_bytes(), false).unwrap().make_directory().unwrap();
         }
         assert!(temp.path().join(two).is_dir());

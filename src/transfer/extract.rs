@@ -5,11 +5,14 @@ use crate::cancel::Cancel;
 use crate::error::{Doing, Error, Result};
 use crate::model::finding::Finding;
 use crate::rootfs::Rootfs;
-use crate::rootfs::attributes::{Attributes, Kind, Time, set_mtime, shown};
+use crate::rootfs::attributes::{Attributes, Kind, shown};
+use crate::rootfs::fresh::{finish_directory, finish_file};
+use crate::rootfs::walk::open_directory;
 use crate::rootfs::write::{Parents, components};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, ErrorKind, Seek, SeekFrom, Write};
+use std::mem::take;
 
 /// Returns the path below the root that a member's name means: `./a/b/` is `a/b`, `./` the root itself. A name that is
 /// absolute or climbs is an error.
@@ -27,9 +30,8 @@ pub fn member_path(name: &[u8]) -> Result<Vec<u8>> {
 pub struct Extractor {
     parents: Parents,
     originals: Parents,
-    directories: BTreeMap<Vec<u8>, Time>,
+    directories: BTreeMap<Vec<u8>, Attributes>,
     refused: BTreeMap<String, (u64, Vec<u8>)>,
-    buffer: Vec<u8>,
 }
 
 impl Extractor {
@@ -40,13 +42,13 @@ impl Extractor {
             originals: Parents::new(root)?,
             directories: BTreeMap::new(),
             refused: BTreeMap::new(),
-            buffer: vec![0; 256 << 10],
         })
     }
 
     /// Makes `member` at `path`, whatever is there now, with all its attributes. `moved` is told about every piece of
-    /// content. The times of directories wait for [`Extractor::finish`].
-    pub fn extract<R: Read>(
+    /// content. Directories are made now and get their attributes from [`Extractor::finish`]: until then they are nobody's
+    /// but root's, and hand nothing down to what is made in them.
+    pub fn extract<R: BufRead>(
         &mut self,
         path: &[u8],
         member: &Member,
@@ -66,16 +68,29 @@ impl Extractor {
         if path.is_empty() && kind != Kind::Directory {
             return Err(Error::new("the archive wants to replace the top directory"));
         }
+        let Member { mode, uid, gid, mtime, ref xattrs, .. } = *member;
+        let attributes = Attributes { mode, uid, gid, mtime, xattrs: xattrs.clone() };
         let label = || shown(path);
+        if kind != Kind::Directory && self.directories.remove(path).is_some() {
+            let below = |other: &[u8]| other.strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/"));
+            self.directories.retain(|other, _| !below(other));
+        }
         let place = self.parents.place(path, true)?;
         match member.kind {
             MemberKind::File => {
-                let mut file = place.make_file().doing(|| format!("making {}", label()))?;
-                write_content(&mut file, member, archive, cancel, &mut self.buffer, moved)
-                    .doing(|| format!("writing {}", label()))?;
+                let (mut file, birth) = place.make_file(mode).doing(|| format!("making {}", label()))?;
+                write_content(&mut file, member, archive, cancel, moved).doing(|| format!("writing {}", label()))?;
+                let refused = finish_file(&file, birth, &attributes).doing(|| format!("finishing {}", label()))?;
+                self.refuse(path, refused);
+                return Ok(());
             }
-            MemberKind::Directory if path.is_empty() => {}
-            MemberKind::Directory => place.make_directory().doing(|| format!("making directory {}", label()))?,
+            MemberKind::Directory => {
+                if !path.is_empty() {
+                    place.make_directory().doing(|| format!("making directory {}", label()))?;
+                }
+                self.directories.insert(path.to_vec(), attributes);
+                return Ok(());
+            }
             MemberKind::Symlink => place.make_symlink(&member.link).doing(|| format!("making link {}", label()))?,
             MemberKind::CharDevice(major, minor) | MemberKind::BlockDevice(major, minor) => {
                 place.make_node(kind, (major, minor)).doing(|| format!("making device {}", label()))?;
@@ -84,21 +99,23 @@ impl Extractor {
                 place.make_node(kind, (0, 0)).doing(|| format!("making FIFO {}", label()))?;
             }
         }
-        let attributes = Attributes {
-            mode: member.mode,
-            uid: member.uid,
-            gid: member.gid,
-            mtime: member.mtime,
-            xattrs: member.xattrs.clone(),
-        };
         let refused = attributes.apply(place.dir, place.name, kind).doing(|| format!("finishing {}", label()))?;
-        if kind == Kind::Directory {
-            self.directories.insert(path.to_vec(), member.mtime);
-        }
+        self.refuse(path, refused);
+        Ok(())
+    }
+
+    fn refuse(&mut self, path: &[u8], refused: Vec<String>) {
         for name in refused {
             self.refused.entry(name).or_insert_with(|| (0, path.to_vec())).0 += 1;
         }
-        Ok(())
+    }
+
+    /// Takes over what another extractor of the same root left for the end.
+    pub fn absorb(&mut self, other: Extractor) {
+        self.directories.extend(other.directories);
+        for (name, (count, first)) in other.refused {
+            self.refused.entry(name).or_insert((0, first)).0 += count;
+        }
     }
 
     /// Makes `path` another name of `original`, which must exist below the root and not be a directory.
@@ -127,13 +144,16 @@ impl Extractor {
         Ok(self.parents.place(one, false)?.same_as(&other)?)
     }
 
-    /// Sets the times of all directories that were made or changed, and returns what could not be carried.
+    /// Gives all directories that were made or changed their attributes, and returns what could not be carried.
     pub fn finish(&mut self) -> Result<Vec<Finding>> {
-        for (path, time) in std::mem::take(&mut self.directories) {
+        for (path, attributes) in take(&mut self.directories) {
             let place = self.parents.place(&path, false)?;
-            set_mtime(place.dir, place.name, time).doing(|| format!("setting the time of {}", shown(&path)))?;
+            let finish = |dir| finish_directory(dir, &attributes);
+            let refused = open_directory(place.dir, place.name).map_err(Error::from).and_then(finish);
+            let refused = refused.doing(|| format!("finishing directory {}", shown(&path)))?;
+            self.refuse(&path, refused);
         }
-        let refused = std::mem::take(&mut self.refused).into_iter();
+        let refused = take(&mut self.refused).into_iter();
         Ok(refused
             .map(|(name, (count, first))| {
                 Finding::warning("copy-attribute-refused", format!("the target does not keep the attribute {name}"))
@@ -145,12 +165,11 @@ impl Extractor {
     }
 }
 
-fn write_content<R: Read>(
+fn write_content<R: BufRead>(
     file: &mut File,
     member: &Member,
     archive: &mut Archive<'_, R>,
     cancel: &Cancel,
-    buffer: &mut [u8],
     moved: &mut dyn FnMut(u64),
 ) -> Result<()> {
     let whole = [(0, member.size)];
@@ -162,12 +181,13 @@ fn write_content<R: Read>(
         }
         while left > 0 {
             cancel.check()?;
-            let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-            let got = archive.read_content(&mut buffer[..most])?;
+            let piece = archive.content(left)?;
+            let got = piece.len();
             if got == 0 {
                 return Err(Error::new("its content is shorter than its size"));
             }
-            file.write_all(&buffer[..got]).map_err(full)?;
+            file.write_all(piece).map_err(full)?;
+            archive.consume(got);
             left -= got as u64;
             moved(got as u64);
         }

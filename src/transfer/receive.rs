@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::model::finding::Finding;
 use crate::rootfs::attributes::{Attributes, Kind, shown};
 use std::collections::{BTreeSet, HashSet};
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader};
 
 /// Longest path that tar can open in one piece (PATH_MAX is 4096 with the NUL; `./` goes before it).
 const LONGEST_PATH: usize = 4000;
@@ -101,7 +101,7 @@ impl Copy<'_> {
         }
     }
 
-    fn receive<R: Read>(&mut self, archive: &mut Archive<'_, R>, recursive: bool) -> Result<()> {
+    fn receive<R: BufRead>(&mut self, archive: &mut Archive<'_, R>, recursive: bool) -> Result<()> {
         while let Some(member) = archive.next_member()? {
             self.job.cancel.check()?;
             let path = member_path(&member.name)?;

@@ -11,7 +11,7 @@ use crate::error::{Doing, Error, Result};
 use crate::rootfs::attributes::{Time, Xattrs, shown};
 use pax::Records;
 use sparse::Extents;
-use std::io::{ErrorKind, Read};
+use std::io::{BufRead, ErrorKind, Read};
 use tar::{EntryType, Header};
 
 pub(super) const BLOCK: usize = 512;
@@ -78,7 +78,7 @@ pub struct Archive<'a, R> {
     read: u64,
 }
 
-impl<'a, R: Read> Archive<'a, R> {
+impl<'a, R: BufRead> Archive<'a, R> {
     /// Reads from `inner`; `names` knows the users and groups of the host that wrote the stream.
     pub fn new(inner: R, names: &'a dyn Names) -> Archive<'a, R> {
         Archive { inner, names, left: 0, padding: 0, read: 0 }
@@ -134,7 +134,7 @@ impl<'a, R: Read> Archive<'a, R> {
                 Ok(n) if buffer[..n].iter().all(|b| *b == 0) => self.read += n as u64,
                 Ok(_) => return Err(Error::new("bytes follow the end of the archive")),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(e).doing(|| "reading the archive"),
+                Err(e) => return Err(lost(e)),
             }
         }
     }
@@ -150,8 +150,9 @@ impl<'a, R: Read> Archive<'a, R> {
             return Err(Error::new("a lone block of zeros stands in the archive"));
         }
         let header = Header::from_byte_slice(&block).clone();
-        let sum: u32 =
-            block.iter().enumerate().map(|(i, b)| if (148..156).contains(&i) { 32 } else { u32::from(*b) }).sum();
+        let sum_of = |bytes: &[u8]| bytes.iter().map(|b| u32::from(*b)).sum::<u32>();
+        // The field itself counts as eight blanks.
+        let sum = sum_of(&block[..148]) + 8 * 32 + sum_of(&block[156..]);
         if number(&header.as_old().cksum)? != i64::from(sum) {
             return Err(Error::new("a header of the archive has a wrong checksum"));
         }
@@ -160,12 +161,13 @@ impl<'a, R: Read> Archive<'a, R> {
 
     fn member(&mut self, header: &Header, stored: u64, records: Records) -> Result<Member> {
         let name = records.name().unwrap_or_else(|| header.path_bytes().into_owned());
-        let label = shown(&name);
-        let member = self.describe(header, stored, records, name);
-        member.doing(|| format!("reading {label:?} from the archive"))
+        let member = self.describe(header, stored, records);
+        let member = member.doing(|| format!("reading {:?} from the archive", shown(&name)))?;
+        Ok(Member { name, ..member })
     }
 
-    fn describe(&mut self, header: &Header, stored: u64, mut records: Records, name: Vec<u8>) -> Result<Member> {
+    /// Returns the member without its name.
+    fn describe(&mut self, header: &Header, stored: u64, mut records: Records) -> Result<Member> {
         let old = header.as_old();
         // The device numbers lie at the same place in both formats; as_ustar and as_gnu each refuse the other's magic.
         let (major, minor) = (field(&header.as_bytes()[329..337]), field(&header.as_bytes()[337..345]));
@@ -200,7 +202,7 @@ impl<'a, R: Read> Archive<'a, R> {
         let link =
             records.link.take().unwrap_or_else(|| header.link_name_bytes().map_or_else(Vec::new, |l| l.into_owned()));
         Ok(Member {
-            name,
+            name: Vec::new(),
             link,
             kind,
             mode: field(&old.mode)? & 0o7777,
@@ -261,7 +263,7 @@ impl<'a, R: Read> Archive<'a, R> {
         }
         let mut text = Vec::new();
         let wanted = length.next_multiple_of(BLOCK as u64);
-        let got = (&mut self.inner).take(wanted).read_to_end(&mut text).doing(|| "reading the archive")?;
+        let got = (&mut self.inner).take(wanted).read_to_end(&mut text).map_err(lost)?;
         self.read += got as u64;
         if got as u64 != wanted {
             return Err(Error::new(TRUNCATED));
@@ -276,36 +278,56 @@ impl<'a, R: Read> Archive<'a, R> {
                 self.read += buffer.len() as u64;
                 Ok(())
             }
-            Err(e) if e.kind() == ErrorKind::UnexpectedEof => Err(Error::new(TRUNCATED)),
-            Err(e) => Err(e).doing(|| "reading the archive"),
+            Err(e) => Err(lost(e)),
         }
     }
 
-    /// Reads the next bytes of the current member's content; 0 at its end.
-    pub fn read_content(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+    /// Returns the next bytes of the current member's content, at most `most`, none at its end. They come again until
+    /// [`Archive::consume`] is told how many were used.
+    pub fn content(&mut self, most: u64) -> Result<&[u8]> {
+        let most = usize::try_from(self.left.min(most)).unwrap_or(usize::MAX);
         if most == 0 {
-            return Ok(0);
+            return Ok(&[]);
         }
-        loop {
-            match self.inner.read(&mut buffer[..most]) {
-                Ok(0) => return Err(Error::new(TRUNCATED)),
-                Ok(n) => {
-                    self.read += n as u64;
-                    self.left -= n as u64;
-                    return Ok(n);
-                }
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(e).doing(|| "reading the archive"),
+        // Twice, because of the borrow of what is returned.
+        while let Err(e) = self.inner.fill_buf() {
+            if e.kind() != ErrorKind::Interrupted {
+                return Err(lost(e));
             }
         }
+        let piece = self.inner.fill_buf().map_err(lost)?;
+        if piece.is_empty() {
+            return Err(Error::new(TRUNCATED));
+        }
+        Ok(&piece[..piece.len().min(most)])
+    }
+
+    /// Goes on behind `length` bytes of what [`Archive::content`] returned.
+    pub fn consume(&mut self, length: usize) {
+        self.inner.consume(length);
+        self.read += length as u64;
+        self.left -= length as u64;
     }
 
     fn skip_content(&mut self) -> Result<()> {
-        let mut buffer = [0; 32 << 10];
-        while self.read_content(&mut buffer)? > 0 {}
+        loop {
+            let length = self.content(u64::MAX)?.len();
+            if length == 0 {
+                break;
+            }
+            self.consume(length);
+        }
+        let mut buffer = [0; BLOCK];
         let padding = usize::try_from(std::mem::take(&mut self.padding)).unwrap_or_default();
         self.fill(&mut buffer[..padding])
+    }
+}
+
+/// A stream that is cut may also show as an error of what decompresses it.
+fn lost(error: std::io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => Error::new(TRUNCATED),
+        _ => Error::new("reading the archive").because(error),
     }
 }
 

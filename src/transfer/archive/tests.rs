@@ -47,13 +47,14 @@ fn first(stream: &[Vec<u8>]) -> Result<(Member, Vec<u8>)> {
     let mut archive = Archive::new(stream.as_slice(), &NoNames);
     let member = archive.next_member()?.ok_or_else(|| Error::new("nothing"))?;
     let mut content = Vec::new();
-    let mut buffer = [0; 100];
     loop {
-        let n = archive.read_content(&mut buffer)?;
-        if n == 0 {
+        let piece = archive.content(100)?;
+        if piece.is_empty() {
             break;
         }
-        content.extend_from_slice(&buffer[..n]);
+        content.extend_from_slice(piece);
+        let length = piece.len();
+        archive.consume(length);
     }
     assert!(archive.next_member()?.is_none());
     archive.finish()?;
