@@ -20,7 +20,7 @@ pub(super) struct SavedIndexes {
 }
 
 /// What an index belongs to: another source, tree or target makes it worthless.
-fn key(job: &Job<'_>) -> Vec<u8> {
+pub(super) fn key(job: &Job<'_>) -> Vec<u8> {
     let mut key = MAGIC.to_vec();
     for part in
         [job.source.label().as_bytes(), job.tree.as_os_str().as_bytes(), job.target.path().as_os_str().as_bytes()]
