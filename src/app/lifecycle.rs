@@ -28,6 +28,7 @@ pub(super) fn sync(work: &Work<'_>, args: &SyncArgs) -> Result<()> {
     let own = Layer {
         name: args.name.clone().map(unplaced),
         size: args.size.clone().map(unplaced),
+        live_passes: args.passes,
         ..from(args.from.as_ref())
     };
     let merged = work.session.merged(&own, None);
@@ -295,14 +296,14 @@ fn open_copy(store: &Store, selector: &str, from: Option<&Connection>) -> Result
     known::only(open, selector)
 }
 
-fn known(work: &Work<'_>, args: &OneArgs) -> Result<(Merged, Known)> {
+pub(super) fn known(work: &Work<'_>, args: &OneArgs) -> Result<(Merged, Known)> {
     let merged = work.session.merged(&from(args.from.as_ref()), None);
     let named = args.from.as_ref().map(|_| &merged.connection);
     let known = known::required(&work.session.store(&merged), &args.ctid, named)?;
     Ok((merged, known))
 }
 
-fn load_plan(dir: &Path) -> Result<Plan> {
+pub(super) fn load_plan(dir: &Path) -> Result<Plan> {
     journal::load(dir, PLAN)?
         .ok_or_else(|| Error::new(format!("{} has no plan: nothing was done for this container", dir.display())))
 }
@@ -327,7 +328,7 @@ fn go_on(work: &Work<'_>, merged: &Merged, known: &Known, going: &Going<'_>) -> 
         Catalogue::load(Some(&settings.fixups_dir))?.check_skipped(&settings.skip_fixups)?;
     }
     (going.may)(&standing(&records), standing::is_copied(&records))?;
-    let plan = load_plan(&known.dir)?;
+    let plan = said_again(load_plan(&known.dir)?, merged);
     let tools = tools(work, merged, &plan, Some(&known.dir))?;
     // The modules may be others than when the plan was made; the container must not be stopped to find that out.
     if !fixed {
@@ -340,8 +341,33 @@ fn go_on(work: &Work<'_>, merged: &Merged, known: &Known, going: &Going<'_>) -> 
     migrate::execute(work, &plan, &tools, &mut journal, &going.ask)
 }
 
+/// What the command line says about the copy holds for this run; the rest is as it was planned.
+fn said_again(mut plan: Plan, merged: &Merged) -> Plan {
+    let said = |key: &str| merged.is_from(key, session::COMMAND_LINE);
+    let (settings, tuning) = (&merged.settings, &merged.settings.tuning);
+    if said("verify") {
+        plan.verify = settings.verify;
+    }
+    if said("live_passes") {
+        plan.live_passes = settings.live_passes.max(1);
+    }
+    if said("streams") {
+        plan.tuning.streams = tuning.streams;
+    }
+    if said("compress") {
+        plan.tuning.compress = tuning.compress;
+    }
+    if said("bwlimit") {
+        plan.tuning.bwlimit = tuning.bwlimit;
+    }
+    if said("full_speed") {
+        plan.tuning.full_speed = tuning.full_speed;
+    }
+    plan
+}
+
 /// Builds the adapters that the plan names.
-fn tools(work: &Work<'_>, merged: &Merged, plan: &Plan, copying: Option<&Path>) -> Result<Tools> {
+pub(super) fn tools(work: &Work<'_>, merged: &Merged, plan: &Plan, copying: Option<&Path>) -> Result<Tools> {
     let connection = session::connection(&plan.access, &merged.connection);
     let (source, node) = work.session.node(&connection)?;
     let engine: Box<dyn Engine> = if let Some(dir) = copying {

@@ -69,6 +69,7 @@ fn own_layer(args: &MigrateArgs) -> Layer {
         source: args.from.clone(),
         name: args.name.clone().map(unplaced),
         size: args.size.clone().map(unplaced),
+        live_passes: args.passes,
         ..Layer::default()
     }
 }

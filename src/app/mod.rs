@@ -10,6 +10,7 @@ mod migrate;
 mod session;
 mod standing;
 mod tools;
+mod verify;
 
 use crate::cancel::Cancel;
 use crate::cli::{self, Cli, Color, ConfigVerb, Global, Progress, Verb};
@@ -60,6 +61,7 @@ fn dispatch(cli: &Cli, screen: &ui::Screen) -> Result<()> {
         Verb::Cutover(args) => lifecycle::cutover(&work, args),
         Verb::Resume(args) => lifecycle::resume(&work, args),
         Verb::Rollback(args) => lifecycle::rollback(&work, args),
+        Verb::Verify(args) => verify::run(&work, args),
         Verb::Status(args) => lifecycle::status(&work, args),
         Verb::Finish(args) => lifecycle::finish(&work, args),
         Verb::Convert(args) => convert::run(&work, args),

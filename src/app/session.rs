@@ -13,6 +13,9 @@ use crate::pipeline::plan::Access;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+/// The origin of what the command line says.
+pub(super) const COMMAND_LINE: &str = "command line";
+
 const CONFIG: &str = "/etc/ovz2lxc/config.toml";
 
 /// What one run has at hand.
@@ -54,7 +57,7 @@ impl Session {
 
     /// Merges the layers; `own` is what the command's own options say, `manifest` a container of a manifest.
     pub(super) fn merged(&self, own: &Layer, manifest: Option<(&str, &Layer)>) -> Merged {
-        let mut layers: Vec<(&str, &Layer)> = vec![("command line", own), ("command line", &self.command_line)];
+        let mut layers: Vec<(&str, &Layer)> = vec![(COMMAND_LINE, own), (COMMAND_LINE, &self.command_line)];
         layers.extend(manifest);
         layers.push((&self.config.0, &self.config.1));
         merge(&layers)

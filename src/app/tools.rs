@@ -1,16 +1,19 @@
 //! `fixup`, `copy`, `config show`: parts of a migration alone.
 
+use super::session::COMMAND_LINE;
 use super::{Work, json};
 use crate::cli::{CopyArgs, FixupApplyArgs, FixupRevertArgs, FixupVerb, Format};
-use crate::config::Layer;
+use crate::config::{Layer, Merged};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::fixup::{self, ApplyOptions, Before, Catalogue, RevertOptions, Reverted};
 use crate::guest;
 use crate::host::Destination;
 use crate::model::network::GuestPlan;
+use crate::model::settings::Verify;
 use crate::pipeline::report::CopyFigures;
+use crate::pipeline::steps::verify::differs;
 use crate::rootfs::Rootfs;
-use crate::transfer::{self, Job, Pass};
+use crate::transfer::{self, Cause, Check, Job, Pass};
 use crate::ui::screens;
 use std::path::Path;
 use std::sync::Arc;
@@ -126,21 +129,38 @@ pub(super) fn copy(work: &Work<'_>, args: &CopyArgs) -> Result<()> {
         events: Arc::as_ref(&work.session.events),
         cancel: &work.session.cancel,
     };
-    let stats =
-        chosen.engine.run(&job).doing(|| format!("copying {} to {}", args.from.escape_debug(), args.to.display()))?;
+    let doing = || format!("copying {} to {}", args.from.escape_debug(), args.to.display());
+    let stats = chosen.engine.run(&job).doing(doing)?;
+    let verified = match compare(&merged, args.delta) {
+        Verify::None => None,
+        how => {
+            let check = Check { how, ids: None, cause: &|_| Cause::Copy };
+            Some(chosen.engine.verify(&Job { phase: "verify".into(), ..job }, &check).doing(doing)?)
+        }
+    };
     match args.format {
-        Format::Text => work.screen.print(&screens::copied(&stats, work.screen.style()))?,
+        Format::Text => work.screen.print(&screens::copied(&stats, verified.as_ref(), work.screen.style()))?,
         Format::Json => {
-            let (seconds, findings) = (stats.seconds, stats.findings.clone());
+            let (seconds, mut findings) = (stats.seconds, stats.findings.clone());
+            findings.extend(verified.iter().flat_map(|v| v.findings.clone()));
             let figures = CopyFigures::from(stats);
             let document = serde_json::json!({
                 "schema": 1, "engine": figures.engine, "files": figures.files, "bytes": figures.bytes,
-                "sent_bytes": figures.sent_bytes, "deleted": figures.deleted, "seconds": seconds, "findings": findings,
+                "sent_bytes": figures.sent_bytes, "deleted": figures.deleted, "seconds": seconds,
+                "verified": verified, "findings": findings,
             });
             work.screen.print(&json(&document)?)?;
         }
     }
-    Ok(())
+    match verified {
+        Some(verified) if verified.count(Cause::Copy) > 0 => Err(differs(&verified)).doing(doing),
+        _ => Ok(()),
+    }
+}
+
+/// A tree that still changes differs from its copy at once: it is compared only when somebody asks for it.
+fn compare(merged: &Merged, delta: bool) -> Verify {
+    if delta || merged.is_from("verify", COMMAND_LINE) { merged.settings.verify } else { Verify::None }
 }
 
 /// Runs `config show`.

@@ -1,8 +1,8 @@
 //! Options that every command takes.
 
 use crate::config::{
-    AddressText, ApproximateText, CgroupText, ClusterText, FsText, IdRangeText, Layer, LxcText, NetworkText, SizeText,
-    StorageText, TransportText,
+    AddressText, ApproximateText, BwlimitText, CgroupText, ClusterText, CompressText, FsText, IdRangeText, Layer,
+    LxcText, NetworkText, SizeText, StorageText, StreamCount, TransportText, VerifyText,
 };
 use crate::model::settings::EngineChoice;
 use clap::{Args, ValueEnum};
@@ -149,6 +149,21 @@ pub struct TargetOptions {
     /// Copy engine: auto, stream, rsync [default: auto]
     #[arg(long, global = true, value_parser = engine)]
     pub engine: Option<EngineChoice>,
+    /// Compare with the source after the last copy: none, metadata, content [default: metadata]
+    #[arg(long, global = true, value_name = "WHAT")]
+    pub verify: Option<VerifyText>,
+    /// Streams at once [default: by the cores of both sides]
+    #[arg(long, global = true, value_name = "N")]
+    pub streams: Option<StreamCount>,
+    /// Compress what travels: auto (when the link is slow), none, gzip, zstd, lz4 [default: auto]
+    #[arg(long, global = true, value_name = "HOW")]
+    pub compress: Option<CompressText>,
+    /// Most bytes a second that a copy takes of the link, such as 10M
+    #[arg(long, global = true, value_name = "RATE")]
+    pub bwlimit: Option<BwlimitText>,
+    /// Run the source's programs with the usual CPU and I/O priority, not with the lowest
+    #[arg(long, global = true)]
+    pub full_speed: bool,
     /// Accept a finding that would otherwise block; may be repeated
     #[arg(long, global = true, value_name = "ID")]
     pub accept: Vec<String>,
@@ -200,6 +215,11 @@ pub(super) fn layer(global: &Global, ssh: &SshOptions, target: &TargetOptions) -
         lxc: t.lxc,
         cgroup: t.cgroup,
         engine: t.engine,
+        verify: t.verify,
+        streams: t.streams,
+        compress: t.compress,
+        bwlimit: t.bwlimit,
+        full_speed: t.full_speed.then_some(true),
         accept: some(&t.accept),
         skip_fixups: some(&t.skip_fixup),
         fixups_dir: t.fixups_dir,

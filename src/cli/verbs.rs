@@ -53,6 +53,8 @@ pub enum Verb {
     Resume(OneArgs),
     /// Takes a migration back: the old container runs again
     Rollback(RollbackArgs),
+    /// Compares the source with the copy again, at any time
+    Verify(OneArgs),
     /// Shows the migrations known here
     Status(StatusArgs),
     /// Ends a migration that went well: no way back by this program any more
@@ -106,6 +108,9 @@ pub struct MigrateArgs {
     /// Size of the volume [default: from DISKSPACE or the usage]
     #[arg(long, value_parser = size)]
     pub size: Option<SizeText>,
+    /// Copies while the container runs, at most; there are fewer when a further one is of no use [default: 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub passes: Option<u32>,
     /// Format of the result
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
@@ -168,12 +173,15 @@ pub struct SyncArgs {
     /// Size of the volume
     #[arg(long, value_parser = size)]
     pub size: Option<SizeText>,
+    /// Copies while the container runs, at most; there are fewer when a further one is of no use [default: 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub passes: Option<u32>,
     /// Format of the result
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
 }
 
-/// `cutover`, `resume`, `finish`.
+/// `cutover`, `resume`, `verify`, `finish`.
 #[derive(Debug, Clone, Args)]
 pub struct OneArgs {
     /// The container

@@ -1,8 +1,8 @@
 //! One layer of settings, as a TOML table has it.
 
 use super::values::{
-    AddressText, ApproximateText, CgroupText, ClusterText, FsText, IdRangeText, LxcText, NetworkText, SizeText,
-    StorageText, TransportText, VlanId,
+    AddressText, ApproximateText, BwlimitText, CgroupText, ClusterText, CompressText, FsText, IdRangeText, LxcText,
+    NetworkText, SizeText, StorageText, StreamCount, TransportText, VerifyText, VlanId,
 };
 use crate::error::{Doing, Error, Result};
 use crate::host::read_here;
@@ -169,7 +169,17 @@ keys! {
     shared_fs: String => Clone::clone;
     /// Copy engine: auto, stream, rsync.
     engine: EngineChoice => |e| format!("{e:?}").to_lowercase();
-    /// Copy passes while the container runs.
+    /// Comparison after the last copy: none, metadata, content.
+    verify: VerifyText => ToString::to_string;
+    /// Streams at once.
+    streams: StreamCount => ToString::to_string;
+    /// Compression: auto, none, gzip, zstd, lz4.
+    compress: CompressText => ToString::to_string;
+    /// Most bytes a second.
+    bwlimit: BwlimitText => ToString::to_string;
+    /// The source's programs run with the usual priority.
+    full_speed: bool => ToString::to_string;
+    /// Copy passes while the container runs, at most.
     live_passes: u32 => ToString::to_string;
     /// Seconds for a shutdown on the source.
     stop_timeout: u64 => ToString::to_string;

@@ -1,7 +1,7 @@
 //! Layers to settings.
 
 use super::layer::{KEYS, Layer};
-use crate::model::settings::{Settings, TransportChoice};
+use crate::model::settings::{Settings, TransportChoice, Tuning};
 use std::path::PathBuf;
 
 /// How the source is reached, after merging.
@@ -43,6 +43,13 @@ pub struct Merged {
     pub state_dir: PathBuf,
     /// Each value with its origin.
     pub shown: Vec<Shown>,
+}
+
+impl Merged {
+    /// Tells whether a key's value is that of a layer.
+    pub fn is_from(&self, key: &str, origin: &str) -> bool {
+        self.shown.iter().any(|shown| shown.key == key && shown.origin == origin)
+    }
 }
 
 /// Merges layers, the strongest first, each with the name of its origin.
@@ -94,8 +101,8 @@ fn settings(top: &Layer) -> Settings {
         cluster: top.cluster.as_ref().map_or(d.cluster, super::ClusterText::value),
         shared_fs: top.shared_fs.clone(),
         engine: top.engine.unwrap_or(d.engine),
-        verify: d.verify,
-        tuning: d.tuning,
+        verify: top.verify.as_ref().map_or(d.verify, super::VerifyText::value),
+        tuning: tuning(top),
         live_passes: top.live_passes.unwrap_or(d.live_passes),
         stop_timeout: top.stop_timeout,
         health_timeout: top.health_timeout.unwrap_or(d.health_timeout),
@@ -103,6 +110,16 @@ fn settings(top: &Layer) -> Settings {
         accept: top.accept.clone().unwrap_or_default(),
         fixups_dir: top.fixups_dir.clone().unwrap_or(d.fixups_dir),
         skip_fixups: top.skip_fixups.clone().unwrap_or_default(),
+    }
+}
+
+fn tuning(top: &Layer) -> Tuning {
+    let d = Tuning::default();
+    Tuning {
+        streams: top.streams.map(super::StreamCount::get),
+        compress: top.compress.as_ref().map_or(d.compress, super::CompressText::value),
+        bwlimit: top.bwlimit.as_ref().map(super::BwlimitText::value),
+        full_speed: top.full_speed.unwrap_or(d.full_speed),
     }
 }
 
@@ -123,7 +140,7 @@ fn connection(top: &Layer) -> Connection {
 fn shown(top: &Layer, origins: &[(&'static str, String)], settings: &Settings) -> Vec<Shown> {
     let set = top.entries();
     let default = |key: &str| match key {
-        "transport" | "cluster" | "engine" => Some("auto".to_owned()),
+        "transport" | "cluster" | "engine" | "streams" | "compress" => Some("auto".to_owned()),
         "storage" => Some("image".to_owned()),
         "fs" => Some(settings.fs.name().to_owned()),
         "lxc_path" => Some(settings.lxc_path.display().to_string()),
@@ -132,6 +149,8 @@ fn shown(top: &Layer, origins: &[(&'static str, String)], settings: &Settings) -
         "network_mode" => Some("bridge".to_owned()),
         "unprivileged" => Some("false".to_owned()),
         "ttys" => Some(settings.ttys.to_string()),
+        "verify" => Some("metadata".to_owned()),
+        "full_speed" => Some("false".to_owned()),
         "live_passes" => Some(settings.live_passes.to_string()),
         "health_timeout" => Some(settings.health_timeout.to_string()),
         "health_login" => Some(settings.health_login.to_string()),
@@ -151,6 +170,7 @@ fn shown(top: &Layer, origins: &[(&'static str, String)], settings: &Settings) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::settings::{Compress, Verify};
 
     fn layer(text: &str) -> Layer {
         toml::from_str(text).unwrap()
@@ -166,6 +186,21 @@ mod tests {
             (origin("vg"), origin("ttys"), origin("fs")),
             ("command line".into(), "config.toml".into(), "default".into())
         );
+    }
+
+    #[test]
+    fn what_a_copy_may_take_comes_from_every_layer() {
+        let file = layer("verify = \"content\"\nstreams = 4\nbwlimit = \"10M\"\nfull_speed = true");
+        let line = layer("compress = \"zstd\"\nverify = \"none\"");
+        let merged = merge(&[("command line", &line), ("file", &file)]);
+        let tuning = merged.settings.tuning;
+        assert_eq!((merged.settings.verify, tuning.compress), (Verify::None, Compress::Zstd));
+        assert_eq!((tuning.streams.unwrap().get(), tuning.bwlimit.unwrap().0), (4, 10 << 20));
+        assert!(tuning.full_speed);
+        assert!(merged.is_from("compress", "command line") && merged.is_from("streams", "file"));
+        for bad in ["verify = \"yes\"", "streams = 0", "compress = \"xz\"", "bwlimit = \"10\"", "bwlimit = 10"] {
+            assert!(toml::from_str::<Layer>(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -9,6 +9,6 @@ pub use layer::{Layer, NodeEntry, SubnetEntry, read_config, read_toml, unplaced}
 pub use manifest::{Entry, Manifest, read_manifest};
 pub use merge::{Connection, Merged, Shown, merge};
 pub use values::{
-    AddressText, ApproximateText, CgroupText, ClusterText, FsText, IdRangeText, LxcText, NetworkText, SizeText,
-    StorageText, TransportText, VlanId,
+    AddressText, ApproximateText, BwlimitText, CgroupText, ClusterText, CompressText, FsText, IdRangeText, LxcText,
+    NetworkText, SizeText, StorageText, StreamCount, TransportText, VerifyText, VlanId,
 };

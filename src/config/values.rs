@@ -3,12 +3,13 @@
 use crate::error::{Error, Result};
 use crate::model::limits::APPROXIMATIONS;
 use crate::model::resource::ClusterChoice;
-use crate::model::settings::{AddressMode, IdRange, NetworkMode, TransportChoice};
-use crate::model::size::Bytes;
+use crate::model::settings::{AddressMode, Compress, IdRange, NetworkMode, TransportChoice, Verify};
+use crate::model::size::{Bytes, KIB};
 use crate::model::target::{CgroupMode, LxcVersion};
 use crate::model::volume::{FileSystem, StorageKind};
 use serde::Deserialize;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 /// Makes a newtype that TOML and clap parse through one function, and that is shown as it was written.
@@ -153,6 +154,84 @@ text_value!(
     }
 );
 
+text_value!(
+    /// `none`, `metadata`, `content`.
+    VerifyText(Verify),
+    |t| one_of(
+        t,
+        "a way to verify a copy",
+        &[("none", Verify::None), ("metadata", Verify::Metadata), ("content", Verify::Content)]
+    )
+);
+
+text_value!(
+    /// `auto`, `none`, `gzip`, `zstd`, `lz4`.
+    CompressText(Compress),
+    |t| one_of(
+        t,
+        "a compression",
+        &[
+            ("auto", Compress::Auto),
+            ("none", Compress::None),
+            ("gzip", Compress::Gzip),
+            ("zstd", Compress::Zstd),
+            ("lz4", Compress::Lz4)
+        ]
+    )
+);
+
+text_value!(
+    /// Bytes a second, such as `10M`.
+    BwlimitText(Bytes),
+    |t| {
+        let rate = Bytes::parse(t).map_err(|e| {
+            Error::usage(format!("\"{}\" is no number of bytes a second", t.escape_debug()))
+                .because(e)
+                .hint("write it with K, M or G, for example 10M")
+        })?;
+        // Nobody means ten bytes a second who writes 10.
+        if rate.0 < KIB {
+            return Err(Error::usage(format!("\"{}\" is less than 1K bytes a second", t.escape_debug()))
+                .hint("write it with K, M or G, for example 10M"));
+        }
+        Ok(rate)
+    }
+);
+
+/// How many streams at once, 1 to 16.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u32")]
+pub struct StreamCount(NonZeroU32);
+
+impl StreamCount {
+    /// Returns the number.
+    pub fn get(self) -> NonZeroU32 {
+        self.0
+    }
+}
+
+impl TryFrom<u32> for StreamCount {
+    type Error = String;
+    fn try_from(count: u32) -> std::result::Result<StreamCount, String> {
+        let wrong = || format!("{count} is not a number of streams: 1 to 16");
+        NonZeroU32::new(count).filter(|n| n.get() <= 16).map(StreamCount).ok_or_else(wrong)
+    }
+}
+
+impl FromStr for StreamCount {
+    type Err = String;
+    fn from_str(text: &str) -> std::result::Result<StreamCount, String> {
+        let number: u32 = text.parse().map_err(|_| "write a number, 1 to 16".to_owned())?;
+        StreamCount::try_from(number)
+    }
+}
+
+impl fmt::Display for StreamCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A VLAN, 1 to 4094.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "u16")]
@@ -224,6 +303,19 @@ mod tests {
         }
         assert!("4294901759:65536".parse::<IdRangeText>().is_ok());
         assert!(VlanId::try_from(0).is_err() && VlanId::try_from(4095).is_err() && VlanId::try_from(4094).is_ok());
+    }
+
+    #[test]
+    fn what_a_copy_may_take() {
+        assert_eq!("content".parse::<VerifyText>().unwrap().value(), Verify::Content);
+        assert_eq!("lz4".parse::<CompressText>().unwrap().value(), Compress::Lz4);
+        assert_eq!("10M".parse::<BwlimitText>().unwrap().value(), Bytes(10 << 20));
+        for bad in ["", "10", "fast", "-1M", "10M/s"] {
+            assert!(bad.parse::<BwlimitText>().is_err(), "{bad}");
+        }
+        assert!("yes".parse::<VerifyText>().is_err() && "xz".parse::<CompressText>().is_err());
+        assert_eq!("16".parse::<StreamCount>().unwrap().get().get(), 16);
+        assert!("0".parse::<StreamCount>().is_err() && "17".parse::<StreamCount>().is_err());
     }
 
     #[test]

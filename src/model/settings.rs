@@ -189,7 +189,7 @@ pub struct Settings {
     pub verify: Verify,
     /// What a copy takes of the source and of the way there.
     pub tuning: Tuning,
-    /// Copy passes while the container runs, at most.
+    /// Copy passes while the container runs, at most; there are fewer when a further one is of no use.
     pub live_passes: u32,
     /// Seconds that the container gets to shut down on the source; the source's STOP_TIMEOUT or 120 when unset.
     pub stop_timeout: Option<u64>,
@@ -237,7 +237,7 @@ impl Default for Settings {
             engine: EngineChoice::default(),
             verify: Verify::default(),
             tuning: Tuning::default(),
-            live_passes: 1,
+            live_passes: 10,
             stop_timeout: None,
             health_timeout: 60,
             health_login: true,

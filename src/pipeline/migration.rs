@@ -3,7 +3,7 @@
 use super::plan::Plan;
 use crate::cancel::Cancel;
 use crate::cluster::Cluster;
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::event::{Event, EventSink};
 use crate::fixup::Catalogue;
 use crate::host::{Command, Host};
@@ -11,7 +11,7 @@ use crate::model::finding::Finding;
 use crate::openvz::Node;
 use crate::rootfs::Rootfs;
 use crate::runtime::Lxc;
-use crate::transfer::{Engine, Job, Pass, Stats};
+use crate::transfer::{Check, Engine, Job, Pass, Stats, Verified};
 use crate::volume::{OpenVolume, Storage};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -142,6 +142,41 @@ impl<'a> Migration<'a> {
             self.report(finding.clone());
         }
         Ok(stats)
+    }
+
+    /// Walks the source's tree once more, so that the last pass finds it in the node's memory. It may fail: then that pass
+    /// is a little slower.
+    pub fn warm(&mut self, phase: &str) -> Result<()> {
+        self.tree()?;
+        let Some(volume) = &self.open else { return Ok(()) };
+        let job = self.job(phase, Pass::Live, volume.rootfs());
+        if let Err(error) = self.tools.engine.warm(&job) {
+            tracing::warn!("walking the tree before the stop: {}", error.chain().join(": "));
+        }
+        self.tools.cancel.check()
+    }
+
+    /// Says that something other than a copy is about to change the tree.
+    pub fn touch_tree(&mut self) -> Result<()> {
+        self.tree()?;
+        let Some(volume) = &self.open else { return Ok(()) };
+        self.tools.engine.target_changes(&self.job("", Pass::Final, volume.rootfs()))
+    }
+
+    /// Compares the copy with the source, which is stopped; differences are no error here.
+    pub fn verify(&mut self, phase: &str, check: &Check<'_>) -> Result<Verified> {
+        self.verify_as(phase, Pass::Final, check)
+    }
+
+    /// Compares the copy with the source; what vanishes there meanwhile is fine when the pass is a live one.
+    pub fn verify_as(&mut self, phase: &str, pass: Pass, check: &Check<'_>) -> Result<Verified> {
+        self.tree()?;
+        let Some(volume) = &self.open else { return Err(Error::new("the volume is not open")) };
+        let verified = self.tools.engine.verify(&self.job(phase, pass, volume.rootfs()), check)?;
+        for finding in &verified.findings {
+            self.report(finding.clone());
+        }
+        Ok(verified)
     }
 
     /// Returns one pass of the copy as a job.

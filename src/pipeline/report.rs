@@ -3,7 +3,7 @@
 use super::plan::Plan;
 use crate::journal::Record;
 use crate::model::finding::Finding;
-use crate::transfer::Stats;
+use crate::transfer::{Stats, Verified};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -54,6 +54,9 @@ pub struct Phase {
     /// What was copied, for the phases that copy.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub copy: Option<CopyFigures>,
+    /// What came of the comparison with the source, for the phase that compares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
 }
 
 /// The figures of a copy (contracts.md).
@@ -157,12 +160,14 @@ fn phases(records: &[Record]) -> Vec<Phase> {
     for record in records {
         match record {
             Record::Started { step } => {
-                phases.push(Phase { phase: step.clone(), state: "begun".into(), seconds: 0.0, why: None, copy: None });
+                let (phase, state) = (step.clone(), "begun".into());
+                phases.push(Phase { phase, state, seconds: 0.0, why: None, copy: None, verified: None });
             }
             Record::Done { step, seconds, data } => {
                 if let Some(phase) = last(&mut phases, step) {
                     phase.state = "done".into();
                     phase.seconds = *seconds;
+                    phase.verified = data.get("verified").and_then(|v| serde_json::from_value(v.clone()).ok());
                     phase.copy = data.get("copy").and_then(|c| serde_json::from_value(c.clone()).ok());
                 }
             }

@@ -140,7 +140,7 @@ impl Bearer<'_> {
 
 /// Tells whether a container would miss this attribute: labels of another security module and private attributes of the
 /// source's file system it would not.
-fn essential(attribute: &[u8]) -> bool {
+pub fn essential(attribute: &[u8]) -> bool {
     let label: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"security.evm"];
     if label.contains(&attribute) {
         return false;

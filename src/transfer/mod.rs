@@ -19,11 +19,13 @@ mod saved;
 mod stamp;
 mod stream;
 mod unpack;
+mod verify;
 
 pub use choose::{Chosen, choose};
 pub use rsync::RsyncEngine;
 pub use stream::StreamEngine;
 pub use unpack::unpack;
+pub use verify::{Cause, Check, Difference, Differs, Verified};
 
 use crate::cancel::Cancel;
 use crate::error::Result;
@@ -101,4 +103,21 @@ pub trait Engine: Send + Sync {
 
     /// Makes the target's tree equal to the source's, deletions included. A pass may be repeated at any time.
     fn run(&self, job: &Job<'_>) -> Result<Stats>;
+
+    /// Walks the source so that the next pass finds it in the node's memory; nothing else comes of it.
+    fn warm(&self, job: &Job<'_>) -> Result<()> {
+        let _ = job;
+        Ok(())
+    }
+
+    /// Says that something other than a pass is about to change the target: the next pass has to look at all of it.
+    fn target_changes(&self, job: &Job<'_>) -> Result<()> {
+        let _ = job; // a pass looks at all of it anyhow
+        Ok(())
+    }
+
+    /// Compares the job's target with its source; differences are no error here.
+    fn verify(&self, job: &Job<'_>, check: &Check<'_>) -> Result<Verified> {
+        verify::verify(job, check, None)
+    }
 }

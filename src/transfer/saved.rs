@@ -45,7 +45,7 @@ pub(super) struct Earlier {
 }
 
 /// What an index belongs to: another source, tree or target makes it worthless.
-fn key(job: &Job<'_>) -> Vec<u8> {
+pub(super) fn key(job: &Job<'_>) -> Vec<u8> {
     let mut key = Vec::new();
     for part in
         [job.source.label().as_bytes(), job.tree.as_os_str().as_bytes(), job.target.path().as_os_str().as_bytes()]

@@ -14,13 +14,15 @@ use super::node_names::NodeNames;
 use super::probe::{self, Tar};
 use super::receive::Copy;
 use super::running::watch;
-use super::saved::SavedIndexes;
+use super::saved::{self, SavedIndexes};
+use super::verify::{self, Check, Verified};
 use super::{Engine, Job, Pass, Stats};
 use crate::error::{Doing, Error, Result};
 use crate::host::{Command, Host, Output};
 use std::ffi::OsString;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Copies with the source's find and tar; nothing else is needed there.
@@ -31,6 +33,8 @@ pub struct StreamEngine {
     /// the grain of a clock tick (a whole second on old file systems), and a page that a program maps and writes gets a
     /// new change time only after it was written back, by default up to half a minute later.
     unsure: Duration,
+    /// The index of the last final pass, for a comparison right after it.
+    last: Mutex<Option<(Vec<u8>, Index)>>,
 }
 
 impl Default for StreamEngine {
@@ -42,7 +46,7 @@ impl Default for StreamEngine {
 impl StreamEngine {
     /// Makes an engine that remembers its passes as long as it lives.
     pub fn new() -> StreamEngine {
-        StreamEngine { saved: SavedIndexes::default(), unsure: Duration::from_secs(60) }
+        StreamEngine { saved: SavedIndexes::default(), unsure: Duration::from_secs(60), last: Mutex::default() }
     }
 
     /// Makes an engine that keeps the index of the last pass in a file, for a later process.
@@ -59,6 +63,7 @@ impl StreamEngine {
 
     fn pass(&self, job: &Job<'_>) -> Result<Stats> {
         let started = Instant::now();
+        self.keep_index(None);
         let tar = probe::stream(job.source)?;
         let names = NodeNames::new(job.source);
         // The clock before the index: what changes later has a later change time.
@@ -97,7 +102,7 @@ impl StreamEngine {
             self.saved.save(job, &index, &sure)?;
         }
         copy.meter.say();
-        Ok(Stats {
+        let stats = Stats {
             engine: self.name().to_owned(),
             files: copy.meter.files,
             bytes: copy.meter.bytes,
@@ -105,7 +110,13 @@ impl StreamEngine {
             deleted: delta.deleted,
             seconds: started.elapsed().as_secs_f64(),
             findings,
-        })
+        };
+        self.keep_index((job.pass == Pass::Final).then(|| (saved::key(job), index)));
+        Ok(stats)
+    }
+
+    fn keep_index(&self, index: Option<(Vec<u8>, Index)>) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = index;
     }
 }
 
@@ -122,6 +133,11 @@ impl Engine for StreamEngine {
         self.pass(job).doing(|| {
             format!("copying {} from {} to {}", job.tree.display(), job.source.label(), job.target.path().display())
         })
+    }
+
+    fn verify(&self, job: &Job<'_>, check: &Check<'_>) -> Result<Verified> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        verify::verify(job, check, last.filter(|(key, _)| *key == saved::key(job)).map(|(_, index)| index))
     }
 }
 
@@ -145,7 +161,7 @@ pub(super) fn tar_command(tree: &Path, tar: Tar, recursive: bool) -> Command {
     command.args(["--blocking-factor=128", "--no-unquote", "--null"]).arg(directory).arg("--files-from=-").pipe_stdin()
 }
 
-fn read_index(job: &Job<'_>, excludes: &Excludes) -> Result<(Index, u64)> {
+pub(super) fn read_index(job: &Job<'_>, excludes: &Excludes) -> Result<(Index, u64)> {
     let doing = || format!("listing {}", job.tree.display());
     let mut bytes = 0;
     let command = find_command(&job.tree);

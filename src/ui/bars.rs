@@ -88,9 +88,13 @@ impl EventSink for Bars {
                 }
                 self.line(&finished(ctid, phase, *state, detail, *took));
             }
-            Event::Progress { ctid, phase, files, bytes, total_bytes, .. } => {
+            Event::Progress { ctid, phase, files, bytes, total_files, total_bytes } => {
                 let key = (ctid.clone(), phase.clone());
-                open.entry(key).or_insert_with(|| self.open(ctid, phase)).update(*files, *bytes, *total_bytes);
+                let open = open.entry(key).or_insert_with(|| self.open(ctid, phase));
+                match (total_files, total_bytes) {
+                    (Some(total), Some(0)) => open.count(*files, *total),
+                    _ => open.update(*files, *bytes, *total_bytes),
+                }
             }
             Event::Finding { ctid, finding } => {
                 let title = plain(&finding.title);
@@ -104,15 +108,25 @@ impl EventSink for Bars {
 }
 
 impl Open {
+    /// Shows entries alone: nothing of their content moves.
+    fn count(&mut self, files: u64, total: u64) {
+        self.show(percent(files, total));
+        self.bar.set_message(format!("{files}/{total} entries"));
+    }
+
+    fn show(&mut self, percent: u64) {
+        if self.bar.length() != Some(100) {
+            self.bar.set_length(100);
+            self.bar.set_style(style(WITH_TOTAL));
+        }
+        self.bar.set_position(percent);
+    }
+
     fn update(&mut self, files: u64, bytes: u64, total: Option<u64>) {
         let first = *self.first.get_or_insert(bytes);
         let speed = speed(bytes.saturating_sub(first), self.since.elapsed());
         if let Some(total) = total {
-            if self.bar.length() != Some(100) {
-                self.bar.set_length(100);
-                self.bar.set_style(style(WITH_TOTAL));
-            }
-            self.bar.set_position(percent(bytes, total));
+            self.show(percent(bytes, total));
         }
         self.bar.set_message(numbers(files, bytes, total, speed));
     }
@@ -235,6 +249,14 @@ mod tests {
             assert!(line.trim_end().chars().count() <= 80, "{line}");
             assert!(!line.chars().any(char::is_control), "{line:?}");
         }
+    }
+
+    #[test]
+    fn entries_are_counted_where_no_content_moves() {
+        let (ctid, phase) = ("101".to_owned(), "verify".to_owned());
+        let (total_files, total_bytes) = (Some(40_000), Some(0));
+        let text = drawn(&[Event::Progress { ctid, phase, files: 10_000, bytes: 0, total_files, total_bytes }]);
+        assert!(text.contains("101 verify             [###-        ] 10000/40000 entries"), "{text}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Progress as lines, for logs and for people without a terminal.
 
 use super::output::write_all;
-use super::progress::{amount, state_word};
+use super::progress::{amount, percent, state_word};
 use super::text::{duration, plain, seconds};
 use crate::event::{Event, EventSink};
 use crate::model::size::Bytes;
@@ -60,7 +60,7 @@ impl Inner {
                 }
                 line
             }
-            Event::Progress { ctid, phase, files, bytes, total_bytes, .. } => {
+            Event::Progress { ctid, phase, files, bytes, total_files, total_bytes } => {
                 let key = (ctid.clone(), phase.clone());
                 let (since, before) = *self.last.entry(key.clone()).or_insert((Instant::now(), 0));
                 let passed = since.elapsed();
@@ -68,6 +68,10 @@ impl Inner {
                     return None;
                 }
                 self.last.insert(key, (Instant::now(), *bytes));
+                if let (Some(total), Some(0)) = (total_files, total_bytes) {
+                    let share = percent(*files, *total);
+                    return Some(format!("[{}] {}: {files} of {total} entries ({share}%)", plain(ctid), plain(phase)));
+                }
                 let rate = rate(bytes.saturating_sub(before), passed);
                 let done = amount(*bytes, *total_bytes);
                 format!("[{}] {}: {done}, {files} entries{rate}", plain(ctid), plain(phase))

@@ -13,4 +13,5 @@ mod desk;
 mod failures;
 mod hostile;
 mod mutations;
+mod verify;
 mod whole_tree;

@@ -49,6 +49,7 @@ impl Step<Migration<'_>> for ApplyFixups {
 
     fn apply(&self, m: &mut Migration<'_>) -> Result<Value> {
         let (plan, tools) = (m.plan, m.tools);
+        m.touch_tree()?; // a run that is resumed may have to copy into it again
         let tree = m.tree()?;
         let guest = guest::detect(tree).doing(|| "looking at the guest")?;
         let options = ApplyOptions { dry_run: false, skip: &plan.skip_fixups };

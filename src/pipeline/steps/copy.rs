@@ -6,7 +6,7 @@ use crate::model::container::Status;
 use crate::pipeline::migration::{Migration, excludes};
 use crate::pipeline::report::CopyFigures;
 use crate::pipeline::step::{Interrupted, Step, Undo};
-use crate::transfer::Pass;
+use crate::transfer::{Pass, Stats};
 use serde_json::{Value, json};
 
 pub(super) struct CopyLive;
@@ -26,15 +26,17 @@ impl Step<Migration<'_>> for CopyLive {
 
     fn apply(&self, m: &mut Migration<'_>) -> Result<Value> {
         let mut stats = m.copy(self.id(), Pass::Live)?;
-        for _ in 1..m.plan.live_passes {
+        let mut last = stats.seconds;
+        let mut passes = 1;
+        let mut before = None;
+        while passes < m.plan.live_passes && is_worth_it(before, last) {
+            m.tools.cancel.check()?;
             let pass = m.copy(self.id(), Pass::Live)?;
-            stats.files += pass.files;
-            stats.bytes += pass.bytes;
-            stats.sent_bytes += pass.sent_bytes;
-            stats.deleted += pass.deleted;
-            stats.seconds += pass.seconds;
+            passes += 1;
+            (before, last) = (Some(last), pass.seconds);
+            add(&mut stats, &pass);
         }
-        Ok(json!({ "copy": CopyFigures::from(stats) }))
+        Ok(json!({ "copy": CopyFigures::from(stats), "passes": passes }))
     }
 
     fn undo(&self, m: &mut Migration<'_>, _: Option<&Value>) -> Result<Undo> {
@@ -44,6 +46,23 @@ impl Step<Migration<'_>> for CopyLive {
     fn interrupted(&self) -> Interrupted {
         Interrupted::Again
     }
+}
+
+/// Shorter than this a pass is nearly all index: another one would be no shorter.
+const SHORT: f64 = 10.0;
+
+/// Tells whether another pass would shorten the downtime: what changes during a pass is what the next one has to send, so
+/// as long as they get much shorter, the last one does too.
+fn is_worth_it(before: Option<f64>, last: f64) -> bool {
+    last >= SHORT && before.is_none_or(|before| last < before / 2.0)
+}
+
+fn add(sum: &mut Stats, pass: &Stats) {
+    sum.files += pass.files;
+    sum.bytes += pass.bytes;
+    sum.sent_bytes += pass.sent_bytes;
+    sum.deleted += pass.deleted;
+    sum.seconds += pass.seconds;
 }
 
 pub(super) struct CopyFinal;
@@ -94,4 +113,25 @@ fn shown(m: &Migration<'_>) -> Vec<String> {
         .iter()
         .map(|c| format!("on {}: {c}", if c.effect() == Effect::Read { source.label() } else { "local" }))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passes_are_repeated_while_they_shrink() {
+        assert!(is_worth_it(None, 3600.0), "the first took long: much has changed meanwhile");
+        assert!(!is_worth_it(None, 9.0));
+        assert!(is_worth_it(Some(3600.0), 60.0));
+        assert!(!is_worth_it(Some(60.0), 31.0), "it does not shrink any more");
+        assert!(!is_worth_it(Some(60.0), 5.0));
+    }
+
+    #[test]
+    fn the_figures_of_all_passes_add_up() {
+        let mut sum = Stats { files: 1, sent_bytes: 10, ..Stats::default() };
+        add(&mut sum, &Stats { files: 2, bytes: 3, sent_bytes: 4, deleted: 5, seconds: 6.0, ..Stats::default() });
+        assert_eq!((sum.files, sum.bytes, sum.sent_bytes, sum.deleted, sum.seconds), (3, 3, 14, 5, 6.0));
+    }
 }

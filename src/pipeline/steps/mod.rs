@@ -10,6 +10,7 @@ mod register_resource;
 mod shift_ids;
 mod start_target;
 mod stop_source;
+pub mod verify;
 mod write_config;
 
 use super::migration::Migration;
@@ -28,6 +29,7 @@ pub fn steps<'a>() -> Vec<Box<dyn Step<Migration<'a>>>> {
         Box::new(register_resource::RegisterResource),
         Box::new(stop_source::StopSource),
         Box::new(copy::CopyFinal),
+        Box::new(verify::VerifyCopy),
         Box::new(apply_fixups::ApplyFixups),
         Box::new(shift_ids::ShiftIds),
         Box::new(start_target::StartTarget),

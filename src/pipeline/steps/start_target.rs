@@ -3,6 +3,7 @@
 use super::super::migration::Migration;
 use super::copy::still_stopped;
 use crate::error::Result;
+use crate::pipeline::clock;
 use crate::pipeline::step::{Step, Undo, UndoTurn};
 use crate::runtime::State;
 use serde_json::{Value, json};
@@ -30,8 +31,9 @@ impl Step<Migration<'_>> for StartTarget {
     fn apply(&self, m: &mut Migration<'_>) -> Result<Value> {
         still_stopped(m)?; // two of them with one address must never run
         m.tools.storage.activate(&m.plan.volume)?;
+        let started_at = clock::now();
         m.tools.lxc.start(&m.plan.name, &m.plan.config_path)?;
-        Ok(json!({}))
+        Ok(json!({ "started_at": started_at }))
     }
 
     /// One that was never healthy is killed: its old self is down meanwhile, and its volume goes.

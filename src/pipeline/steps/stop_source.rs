@@ -29,13 +29,15 @@ impl Step<Migration<'_>> for StopSource {
     }
 
     fn apply(&self, m: &mut Migration<'_>) -> Result<Value> {
-        let (node, ctid, timeout) = (&m.tools.node, &m.plan.container.ctid, Duration::from_secs(m.plan.stop_timeout));
+        let (ctid, timeout) = (&m.plan.container.ctid, Duration::from_secs(m.plan.stop_timeout));
+        let node = &m.tools.node;
         // What it is now counts, not what it was when the plan was made.
         let ran = node.status(ctid)? == Status::Running;
         m.set_ran(ran);
         if !ran {
             return Ok(json!({ "ran": false }));
         }
+        m.warm(self.id())?;
         let stopping_at = clock::now();
         if is_ploop(m) {
             node.stop_mounted(ctid, timeout)?; // the tree is only there while the image is mounted

@@ -1,6 +1,6 @@
 //! Tables.
 
-use super::findings;
+use super::{compared, findings};
 use crate::config::Shown;
 use crate::error::{Error, Result};
 use crate::fixup::{Catalogue, Module};
@@ -8,7 +8,7 @@ use crate::model::container::Summary;
 use crate::model::finding::Finding;
 use crate::model::size::Bytes;
 use crate::model::ve::{KeyAnswer, Outcome};
-use crate::transfer::Stats;
+use crate::transfer::{Stats, Verified};
 use crate::ui::table::{self, simple};
 use crate::ui::terminal::Style;
 use crate::ui::text::{plain, wrap};
@@ -81,7 +81,7 @@ pub fn settings(shown: &[Shown], style: Style) -> String {
 }
 
 /// Writes what `copy` did.
-pub fn copied(stats: &Stats, style: Style) -> String {
+pub fn copied(stats: &Stats, verified: Option<&Verified>, style: Style) -> String {
     let mut text = format!(
         "{} entries, {} of content, {} over the wire, {} deleted, {:.1} s ({})\n",
         stats.files,
@@ -91,7 +91,12 @@ pub fn copied(stats: &Stats, style: Style) -> String {
         stats.seconds,
         stats.engine
     );
-    text.push_str(&findings(&stats.findings, style));
+    let mut found = stats.findings.clone();
+    if let Some(verified) = verified {
+        text.push_str(&format!("verified: {}, {:.1} s\n", compared(verified), verified.seconds));
+        found.extend(verified.findings.iter().cloned());
+    }
+    text.push_str(&findings(&found, style));
     text
 }
 

@@ -2,9 +2,11 @@
 
 use super::findings;
 use crate::batch::BatchReport;
+use crate::model::settings::Verify;
 use crate::model::size::Bytes;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::report::{Outcome, Phase, Report};
+use crate::transfer::{Cause, Verified};
 use crate::ui::table::simple;
 use crate::ui::terminal::Style;
 use crate::ui::text::plain;
@@ -60,6 +62,9 @@ fn places(report: &Report) -> String {
     if let Some(seconds) = report.downtime_seconds {
         lines.push(("downtime", format!("{seconds:.1} s")));
     }
+    if let Some(verified) = report.phases.iter().rev().filter(|p| p.state == "done").find_map(|p| p.verified.as_ref()) {
+        lines.push(("verified", compared(verified)));
+    }
     for (what, place) in [("volume", &report.volume), ("config", &report.config), ("resource", &report.resource)] {
         if let Some(place) = place {
             lines.push((what, plain(place)));
@@ -74,6 +79,48 @@ fn places(report: &Report) -> String {
     } else {
         "\n".to_owned() + &lines.iter().map(|(w, p)| format!(" {w:<9} {p}\n")).collect::<String>()
     }
+}
+
+/// Says what was compared and how many entries differ.
+pub fn compared(verified: &Verified) -> String {
+    let differences: u64 = verified.differences.values().sum();
+    let content = match verified.how {
+        Verify::Content => format!(", content of {} files ({})", verified.content_files, Bytes(verified.content_bytes)),
+        Verify::None | Verify::Metadata => String::new(),
+    };
+    format!("{} entries{content}, {differences} differences", verified.entries)
+}
+
+/// The screen of `verify`.
+pub fn verified(plan: &Plan, state: &str, verified: &Verified, style: Style) -> String {
+    let ctid = &plan.container.ctid;
+    let wrong = verified.differences.get(&Cause::Copy).is_some();
+    let head = if wrong { style.paint.red("differs") } else { style.paint.green("nothing is lost") };
+    let name = style.paint.bold(&format!("Container {ctid}:"));
+    let mut text = format!("\n{name} {head} ({state})\n compared  {}\n", compared(verified));
+    for (cause, words) in [
+        (Cause::Copy, "nothing explains these"),
+        (Cause::Source, "the source changed these after they were copied"),
+        (Cause::Fixup, "the fixups changed these"),
+        (Cause::Target, "the container changed these on this host"),
+    ] {
+        let Some(count) = verified.differences.get(&cause) else { continue };
+        text.push_str(&format!("\n{}\n", style.paint.bold(&format!("{count}: {words}"))));
+        // Everything that is wrong is shown, of the rest some; the document has more.
+        let most = if cause == Cause::Copy { usize::MAX } else { 10 };
+        let of: Vec<_> = verified.listed.iter().filter(|d| d.cause == cause).collect();
+        for difference in of.iter().take(most) {
+            text.push_str(&format!("  {}: {}\n", plain(&difference.path), plain(&difference.what)));
+        }
+        let left = count.saturating_sub(of.len().min(most) as u64);
+        if left > 0 {
+            text.push_str(&format!("  and {left} more\n"));
+        }
+    }
+    if !verified.findings.is_empty() {
+        text.push_str(&format!("\n{}\n{}", style.paint.bold("Findings"), findings(&verified.findings, style)));
+    }
+    text
 }
 
 fn next(report: &Report, style: Style) -> String {
@@ -160,8 +207,14 @@ mod tests {
 
     fn report(outcome: Outcome) -> Report {
         let copy = CopyFigures { engine: "stream".into(), files: 9, bytes: 1, sent_bytes: 2048, deleted: 0 };
-        let phase =
-            Phase { phase: "copy-live".into(), state: "done".into(), seconds: 1.25, why: None, copy: Some(copy) };
+        let phase = Phase {
+            phase: "copy-live".into(),
+            state: "done".into(),
+            seconds: 1.25,
+            why: None,
+            copy: Some(copy),
+            verified: None,
+        };
         Report {
             phases: vec![phase],
             downtime_seconds: Some(4.5),
