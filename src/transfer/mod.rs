@@ -3,6 +3,7 @@
 pub mod archive;
 mod choose;
 mod delta;
+mod dump;
 mod exclude;
 pub mod extract;
 mod index;
@@ -17,6 +18,7 @@ mod stream;
 mod unpack;
 
 pub use choose::{Chosen, choose};
+pub use dump::{ArchiveEngine, unpack_some};
 pub use rsync::RsyncEngine;
 pub use stream::StreamEngine;
 pub use unpack::unpack;
