@@ -46,9 +46,9 @@ pub(super) struct Inspected {
 /// What a look may do on the source.
 #[derive(Clone, Copy)]
 pub(super) enum Look<'a> {
-    /// Nothing.
+    /// Nothing that the source would know of: an image that this program reads itself is mounted on this host.
     Only,
-    /// Mount a ploop image while it looks; one that this program reads itself beside this state directory.
+    /// Have vzctl mount a ploop image while it looks; one that this program reads itself is mounted in this state directory.
     Opening(&'a Path),
 }
 
@@ -109,6 +109,7 @@ struct Opened {
     node: Arc<Node>,
     container: SourceContainer,
     opening: Opening,
+    _dir: Option<tempfile::TempDir>,
 }
 
 impl Drop for Opened {
@@ -121,14 +122,20 @@ impl Drop for Opened {
 
 /// Opens a tree that is not readable as it is, and measures it: what was said of its use before was an estimate.
 fn opened(node: &Arc<Node>, container: &mut SourceContainer, look: Look<'_>) -> Result<Option<Opened>> {
-    let Look::Opening(state) = look else { return Ok(None) };
-    match container.access {
-        Access::Open => return Ok(None),
-        Access::Mount => {}
-        Access::Image => container.tree = image_mount_point(state),
+    let mut own = None;
+    match (container.access, look) {
+        (Access::Open, _) | (Access::Mount, Look::Only) => return Ok(None),
+        (Access::Mount, Look::Opening(_)) => {}
+        (Access::Image, Look::Opening(state)) => container.tree = image_mount_point(state),
+        (Access::Image, Look::Only) => {
+            let dir = tempfile::Builder::new().prefix("ovz2lxc-image-").tempdir();
+            let dir = dir.doing(|| "making a directory for a look into an image")?;
+            container.tree = image_mount_point(dir.path());
+            own = Some(dir);
+        }
     }
     let (node, opening) = (Arc::clone(node), Opening::default());
-    let mut opened = Opened { node, container: container.clone(), opening };
+    let mut opened = Opened { node, container: container.clone(), opening, _dir: own };
     opened.opening.open(&opened.node, container)?;
     opened.node.measure(container)?;
     Ok(Some(opened))

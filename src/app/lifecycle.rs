@@ -31,6 +31,10 @@ pub(super) fn sync(work: &Work<'_>, args: &SyncArgs) -> Result<()> {
         ..args.source.layer()
     };
     let merged = work.session.merged(&own, None);
+    if merged.connection.remains.vzdump.is_some() {
+        return Err(Error::usage("an archive does not change: there is nothing to copy twice")
+            .hint(format!("unpack it with: ovz2lxc migrate {}", args.ctid.escape_debug())));
+    }
     let open = open_copy(&work.session.store(&merged), &args.ctid, args.source.is_named().then_some(&merged.connection))?;
     let one = match open {
         Some(known) => {

@@ -6,14 +6,18 @@ use crate::config::Layer;
 use crate::error::{Doing, Error, Kind, Result};
 use crate::fixup::{self, ApplyOptions, Before, Catalogue, RevertOptions, Reverted};
 use crate::guest;
-use crate::host::Destination;
+use crate::host::{Command, Destination};
 use crate::model::network::GuestPlan;
 use crate::pipeline::report::CopyFigures;
 use crate::rootfs::Rootfs;
-use crate::transfer::{self, Job, Pass};
+use crate::transfer::{self, ArchiveEngine, Engine, Job, Pass};
 use crate::ui::screens;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a look at the source may take.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// Runs `fixup`.
 pub(super) fn fixup(work: &Work<'_>, verb: &FixupVerb) -> Result<()> {
@@ -103,12 +107,30 @@ fn apart(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// An archive does not say what is to be deleted.
+fn empty(to: &Path) -> Result<()> {
+    let doing = || format!("looking at {}", to.display());
+    for entry in std::fs::read_dir(to).doing(doing)? {
+        if entry.doing(doing)?.file_name() != "lost+found" {
+            return Err(Error::usage(format!("{} is not empty", to.display()))
+                .hint("an archive is unpacked into an empty directory"));
+        }
+    }
+    Ok(())
+}
+
 /// Runs `copy`.
 pub(super) fn copy(work: &Work<'_>, args: &CopyArgs) -> Result<()> {
     let (destination, tree) = Destination::parse_with_path(&args.from)?;
     let merged = work.session.merged(&Layer::default(), None);
     let host = work.session.reach(&destination, &merged.connection)?;
-    let chosen = transfer::choose(merged.settings.engine, host.as_ref(), &work.session.local, None)?;
+    let is_file = Command::read("test").arg("-f").arg(&tree).timeout(LOOK);
+    let engine: Box<dyn Engine> = if host.run(&is_file)?.status == 0 {
+        empty(&args.to)?;
+        Box::new(ArchiveEngine)
+    } else {
+        transfer::choose(merged.settings.engine, host.as_ref(), &work.session.local, None)?.engine
+    };
     if destination == Destination::Local {
         apart(&tree, &args.to)?;
     }
@@ -127,7 +149,7 @@ pub(super) fn copy(work: &Work<'_>, args: &CopyArgs) -> Result<()> {
         cancel: &work.session.cancel,
     };
     let stats =
-        chosen.engine.run(&job).doing(|| format!("copying {} to {}", args.from.escape_debug(), args.to.display()))?;
+        engine.run(&job).doing(|| format!("copying {} to {}", args.from.escape_debug(), args.to.display()))?;
     match args.format {
         Format::Text => work.screen.print(&screens::copied(&stats, work.screen.style()))?,
         Format::Json => {

@@ -81,10 +81,10 @@ fn image(facts: &Facts) -> Vec<Finding> {
     when(container.access != Access::Open, || {
         let how = match container.access {
             Access::Image => "this program reads it and mounts the file system in it, read-only",
-            _ => "vzctl mounts it for the copy and unmounts it after that",
+            _ => "vzctl mounts it for the copy and unmounts it after that; until then what it uses is an estimate",
         };
         note("the tree is in a ploop image that is not mounted")
-            .detail(format!("{how}; until then what it uses is an estimate"))
+            .detail(how)
             .subject(container.private.join("root.hdd").display().to_string())
     })
 }

@@ -18,7 +18,8 @@ impl Step<Migration<'_>> for CopyLive {
     }
 
     fn title(&self, m: &Migration<'_>) -> String {
-        format!("copy {} while the container runs ({})", m.plan.container.usage.bytes, m.tools.engine.name())
+        let runs = if m.plan.container.origin == Origin::Node { " while the container runs" } else { "" };
+        format!("copy {}{runs} ({})", m.plan.container.usage.bytes, m.tools.engine.name())
     }
 
     fn commands(&self, m: &Migration<'_>) -> Vec<String> {
@@ -63,7 +64,10 @@ impl Step<Migration<'_>> for CopyFinal {
     }
 
     fn title(&self, m: &Migration<'_>) -> String {
-        format!("send the last difference ({})", m.tools.engine.name())
+        match m.plan.container.origin {
+            Origin::Archive => format!("unpack {}", m.plan.container.tree.display()),
+            _ => format!("send the last difference ({})", m.tools.engine.name()),
+        }
     }
 
     fn commands(&self, m: &Migration<'_>) -> Vec<String> {
