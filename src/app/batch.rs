@@ -102,7 +102,7 @@ fn attempt(work: &Work<'_>, merged: &Merged, entry: &Entry) -> Result<EndedOne> 
     }
     let (source, node) = work.session.node(&merged.connection)?;
     let ctid = node.resolve(&entry.selector)?;
-    let dir = work.session.store(merged).container_dir(ctid.as_str(), source.label());
+    let dir = work.session.store(merged).container_dir(ctid.as_str(), &node.label());
     if matches!(standing(&read_records(&dir)?), Standing::Migrated | Standing::Finished) {
         return already(ctid.as_str());
     }

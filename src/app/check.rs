@@ -1,7 +1,7 @@
 //! `check` and `inventory`: look, touch nothing.
 
-use super::inspect::inspect;
-use super::{Work, from, json, said};
+use super::inspect::{Look, inspect};
+use super::{Work, json, said};
 use crate::check::{self as rules, ContainerReport, Report};
 use crate::cli::{CheckArgs, Format, InventoryArgs, InventoryFormat, ReportFormat};
 use crate::config::Merged;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// Runs `check`.
 pub(super) fn run(work: &Work<'_>, args: &CheckArgs) -> Result<()> {
-    let merged = work.session.merged(&from(args.from.as_ref()), None);
+    let merged = work.session.merged(&args.source.layer(), None);
     let ctids = if args.all {
         let (_, node) = work.session.node(&merged.connection)?;
         node.list()?.into_iter().map(|c| c.ctid.to_string()).collect()
@@ -49,7 +49,7 @@ pub(super) fn one(
 ) -> Result<ContainerReport> {
     work.session.cancel.check()?;
     let ctid = node.resolve(selector)?;
-    match inspect(work.session, merged, source, Arc::clone(node), &ctid) {
+    match inspect(work.session, merged, source, Arc::clone(node), &ctid, Look::Only) {
         Ok(inspected) => Ok(ContainerReport::with(&inspected.facts, inspected.findings)),
         Err(error) if error.kind() == Kind::Failed => Ok(ContainerReport::not_examined(ctid, &error)),
         Err(error) => Err(error),
@@ -86,7 +86,7 @@ pub(super) fn format(format: Format) -> ReportFormat {
 
 /// Runs `inventory`.
 pub(super) fn inventory(work: &Work<'_>, args: &InventoryArgs) -> Result<()> {
-    let merged = work.session.merged(&from(args.from.as_ref()), None);
+    let merged = work.session.merged(&args.source.layer(), None);
     let (_, node) = work.session.node(&merged.connection)?;
     let list = node.list()?;
     work.session.cancel.check()?;

@@ -61,6 +61,11 @@ impl Known {
     /// them apart.
     fn is_from(&self, connection: &Connection) -> bool {
         let Some(source) = &connection.source else { return true };
+        // Two disks on one host are two sources; who names the host alone means any of them.
+        let elsewhere = |plan: &Plan| plan.access.remains != connection.remains && !connection.remains.is_node();
+        if self.plan.as_ref().is_some_and(elsewhere) {
+            return false;
+        }
         let planned = self.plan.as_ref().map(|p| &p.access);
         if planned.is_some_and(|access| access.source == *source && access.port == connection.port) {
             return true;

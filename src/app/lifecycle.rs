@@ -10,14 +10,14 @@ use crate::config::{Connection, Layer, Merged, unplaced};
 use crate::error::{Error, Result};
 use crate::fixup::Catalogue;
 use crate::journal::{self, Journal, Record, StepState, Store, states};
-use crate::model::container::Status;
+use crate::model::container::{Origin, Status};
 use crate::pipeline::engine::{Ask, Engine as StepEngine};
 use crate::pipeline::migration::{Migration, Tools};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::report::{Outcome, Report};
 use crate::pipeline::{clock, steps};
 use crate::runtime::Lxc;
-use crate::transfer::{self, Engine, StreamEngine};
+use crate::transfer::{self, ArchiveEngine, Engine, StreamEngine};
 use crate::ui::screens::{self, StatusLine};
 use crate::volume;
 use std::path::Path;
@@ -29,10 +29,15 @@ pub(super) fn sync(work: &Work<'_>, args: &SyncArgs) -> Result<()> {
         name: args.name.clone().map(unplaced),
         size: args.size.clone().map(unplaced),
         live_passes: args.passes,
-        ..from(args.from.as_ref())
+        ..args.source.layer()
     };
     let merged = work.session.merged(&own, None);
-    let open = open_copy(&work.session.store(&merged), &args.ctid, args.from.as_ref().map(|_| &merged.connection))?;
+    if merged.connection.remains.vzdump.is_some() {
+        return Err(Error::usage("an archive does not change: there is nothing to copy twice")
+            .hint(format!("unpack it with: ovz2lxc migrate {}", args.ctid.escape_debug())));
+    }
+    let open =
+        open_copy(&work.session.store(&merged), &args.ctid, args.source.is_named().then_some(&merged.connection))?;
     let one = match open {
         Some(known) => {
             let may = |standing: &Standing, _| match standing {
@@ -92,7 +97,7 @@ fn unchanged(plan: &Plan, tools: &Tools) -> Result<()> {
         .hint(anew()));
     }
     let runs = now.status == Status::Running;
-    if runs != plan.start {
+    if runs != (plan.container.status == Status::Running) {
         let (is, was) = if runs { ("runs", "did not") } else { ("does not run", "did") };
         return Err(Error::new(format!("container {ctid} {is} on {node} now, and {was} when it was copied first"))
             .hint(format!("bring it back to how it was, or {}", anew())));
@@ -370,7 +375,9 @@ fn said_again(mut plan: Plan, merged: &Merged) -> Plan {
 pub(super) fn tools(work: &Work<'_>, merged: &Merged, plan: &Plan, copying: Option<&Path>) -> Result<Tools> {
     let connection = session::connection(&plan.access, &merged.connection);
     let (source, node) = work.session.node(&connection)?;
-    let engine: Box<dyn Engine> = if let Some(dir) = copying {
+    let engine: Box<dyn Engine> = if plan.container.origin == Origin::Archive {
+        Box::new(ArchiveEngine)
+    } else if let Some(dir) = copying {
         transfer::choose(plan.engine, source.as_ref(), &work.session.local, Some(&dir.join(migrate::INDEX)))?.engine
     } else {
         Box::new(StreamEngine::new())

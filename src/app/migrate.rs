@@ -1,6 +1,6 @@
 //! `migrate`: facts, check, plan, run, report.
 
-use super::inspect::{Inspected, inspect};
+use super::inspect::{Inspected, Look, inspect};
 use super::known::reserved_ids;
 use super::standing::{Standing, only_copied, standing};
 use super::{Work, batch, check, json, said, session};
@@ -11,16 +11,18 @@ use crate::error::{Error, Kind, Result};
 use crate::fixup::{self, ApplyOptions, Catalogue};
 use crate::host::Host;
 use crate::journal::{Journal, Record};
+use crate::model::container::{Access, Origin};
 use crate::model::ctid::Ctid;
 use crate::model::finding::Finding;
 use crate::openvz::Node;
 use crate::pipeline::dry_run::{self, DryRun};
 use crate::pipeline::engine::{Ask, Ended, Engine};
 use crate::pipeline::migration::{Migration, Tools};
+use crate::pipeline::opening::image_mount_point;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::report::{Outcome, Report};
 use crate::pipeline::{clock, planner, steps};
-use crate::transfer;
+use crate::transfer::{self, ArchiveEngine};
 use crate::ui::screens;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -66,11 +68,10 @@ pub(super) fn run(work: &Work<'_>, args: &MigrateArgs) -> Result<()> {
 
 fn own_layer(args: &MigrateArgs) -> Layer {
     Layer {
-        source: args.from.clone(),
         name: args.name.clone().map(unplaced),
         size: args.size.clone().map(unplaced),
         live_passes: args.passes,
-        ..Layer::default()
+        ..args.source.layer()
     }
 }
 
@@ -147,7 +148,7 @@ pub(super) fn one(
 ) -> Result<EndedOne> {
     let ctid = node.resolve(selector)?;
     let store = work.session.store(merged);
-    let mut journal = store.open(&store.container_dir(ctid.as_str(), source.label()))?;
+    let mut journal = store.open(&store.container_dir(ctid.as_str(), &node.label()))?;
     let anew = fresh(&standing(&journal.records()?), ctid.as_str())?;
     let ready = prepare(work, merged, source, node, &ctid, journal.dir())
         .and_then(|ready| rehearsable(&ready, ask).map(|()| ready));
@@ -189,7 +190,7 @@ fn prepare(
     ctid: &Ctid,
     state: &Path,
 ) -> Result<Ready> {
-    let mut inspected = inspect(work.session, merged, source, node, ctid)?;
+    let mut inspected = inspect(work.session, merged, source, node, ctid, Look::Opening(state))?;
     if rules::verdict(&inspected.findings) == rules::Verdict::Blocked {
         let name = &inspected.facts.target_name;
         let report = Report::not_begun(ctid.as_str(), name, Outcome::Blocked, inspected.findings);
@@ -255,6 +256,9 @@ fn plan(work: &Work<'_>, merged: &Merged, inspected: &mut Inspected, state: &Pat
     let mut planned = work.session.planned_ids.lock().unwrap_or_else(PoisonError::into_inner);
     let reserved = reserved_ids(&work.session.store(merged), state)?;
     inspected.facts.target.id_ranges.extend(planned.iter().copied().chain(reserved));
+    if inspected.facts.container.access == Access::Image {
+        inspected.facts.container.tree = image_mount_point(state);
+    }
     let mut plan = planner::plan(&inspected.facts, inspected.volume.clone(), way)?;
     plan.findings.splice(0..0, inspected.findings.iter().cloned());
     planned.extend(plan.idmap.map(|map| map.range));
@@ -264,11 +268,14 @@ fn plan(work: &Work<'_>, merged: &Merged, inspected: &mut Inspected, state: &Pat
 fn tools(work: &Work<'_>, merged: &Merged, inspected: Inspected, plan: &Plan) -> Result<Tools> {
     let choice = merged.settings.engine;
     let index = plan.mount_point.with_file_name(INDEX);
-    let chosen = transfer::choose(choice, inspected.source.as_ref(), &work.session.local, Some(&index))?;
+    let engine = match plan.container.origin {
+        Origin::Archive => Box::new(ArchiveEngine),
+        _ => transfer::choose(choice, inspected.source.as_ref(), &work.session.local, Some(&index))?.engine,
+    };
     let catalogue = Catalogue::load(Some(&plan.fixups_dir))?;
     catalogue.check_skipped(&plan.skip_fixups)?;
     Ok(Tools {
-        engine: chosen.engine,
+        engine,
         catalogue,
         source: inspected.source,
         node: inspected.node,
@@ -297,6 +304,9 @@ pub(super) fn execute(
     let events = Arc::clone(&work.session.events);
     let mut engine = Engine { steps: &steps, journal, events: events.as_ref(), cancel: &work.session.cancel, ctid };
     let ended = engine.run(&mut migration, ask)?;
+    if let Err(error) = migration.close_source() {
+        tracing::warn!("{}", error.chain().join(": "));
+    }
     let findings = std::mem::take(&mut migration.findings);
     drop(migration);
     conclude(work, plan, journal, ended, findings)
@@ -425,10 +435,11 @@ pub(super) fn dry_run_of(
     selector: &str,
 ) -> Result<(DryRun, bool)> {
     let ctid = node.resolve(selector)?;
-    let mut inspected = inspect(work.session, merged, source, node, &ctid)?;
+    let place = node.label();
+    let mut inspected = inspect(work.session, merged, source, node, &ctid, Look::Only)?;
     let blocked = rules::verdict(&inspected.findings) == rules::Verdict::Blocked;
     let store = work.session.store(merged);
-    let dir = store.container_dir(ctid.as_str(), source.label());
+    let dir = store.container_dir(ctid.as_str(), &place);
     let plan = plan(work, merged, &mut inspected, &dir)?;
     let catalogue = Catalogue::load(Some(&plan.fixups_dir))?;
     let changes = match &inspected.peek {

@@ -88,11 +88,14 @@ impl Session {
         host::connect(destination, &overrides, connection.transport, self.interactive)
     }
 
-    /// Connects to the source and makes sure that it is an OpenVZ node.
+    /// Connects to the source and makes sure that it is an OpenVZ node, or what is left of one.
     pub(super) fn node(&self, connection: &Connection) -> Result<(Arc<dyn Host>, Arc<Node>)> {
         let host = self.connect(connection)?;
-        let node = Arc::new(Node::open(Arc::clone(&host))?);
-        Ok((host, node))
+        let node = match &connection.remains {
+            none if none.is_node() => Node::open(Arc::clone(&host))?,
+            remains => Node::open_remains(Arc::clone(&host), remains.clone())?,
+        };
+        Ok((host, Arc::new(node)))
     }
 }
 
@@ -110,6 +113,7 @@ pub(super) fn access(connection: &Connection) -> Access {
         known_hosts: connection.known_hosts.as_deref().map(absolute),
         transport: transport.to_owned(),
         legacy_algorithms: connection.legacy_algorithms,
+        remains: connection.remains.clone(),
     }
 }
 
@@ -132,5 +136,6 @@ pub(super) fn connection(access: &Access, over: &Connection) -> Connection {
         known_hosts: over.known_hosts.clone().or_else(|| access.known_hosts.clone()),
         transport: if over.transport == TransportChoice::Auto { transport } else { over.transport },
         legacy_algorithms: over.legacy_algorithms || access.legacy_algorithms,
+        remains: if over.remains.is_node() { access.remains.clone() } else { over.remains.clone() },
     }
 }

@@ -7,16 +7,20 @@ use crate::config::{Layer, Merged};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::fixup::{self, ApplyOptions, Before, Catalogue, RevertOptions, Reverted};
 use crate::guest;
-use crate::host::Destination;
+use crate::host::{Command, Destination};
 use crate::model::network::GuestPlan;
 use crate::model::settings::Verify;
 use crate::pipeline::report::CopyFigures;
 use crate::pipeline::steps::verify::differs;
 use crate::rootfs::Rootfs;
-use crate::transfer::{self, Cause, Check, Job, Pass};
+use crate::transfer::{self, ArchiveEngine, Cause, Check, Engine, Job, Pass};
 use crate::ui::screens;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a look at the source may take.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// Runs `fixup`.
 pub(super) fn fixup(work: &Work<'_>, verb: &FixupVerb) -> Result<()> {
@@ -106,12 +110,30 @@ fn apart(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// An archive does not say what is to be deleted.
+fn empty(to: &Path) -> Result<()> {
+    let doing = || format!("looking at {}", to.display());
+    for entry in std::fs::read_dir(to).doing(doing)? {
+        if entry.doing(doing)?.file_name() != "lost+found" {
+            return Err(Error::usage(format!("{} is not empty", to.display()))
+                .hint("an archive is unpacked into an empty directory"));
+        }
+    }
+    Ok(())
+}
+
 /// Runs `copy`.
 pub(super) fn copy(work: &Work<'_>, args: &CopyArgs) -> Result<()> {
     let (destination, tree) = Destination::parse_with_path(&args.from)?;
     let merged = work.session.merged(&Layer::default(), None);
     let host = work.session.reach(&destination, &merged.connection)?;
-    let chosen = transfer::choose(merged.settings.engine, host.as_ref(), &work.session.local, None)?;
+    let is_file = Command::read("test").arg("-f").arg(&tree).timeout(LOOK);
+    let engine: Box<dyn Engine> = if host.run(&is_file)?.status == 0 {
+        empty(&args.to)?;
+        Box::new(ArchiveEngine)
+    } else {
+        transfer::choose(merged.settings.engine, host.as_ref(), &work.session.local, None)?.engine
+    };
     if destination == Destination::Local {
         apart(&tree, &args.to)?;
     }
@@ -130,12 +152,12 @@ pub(super) fn copy(work: &Work<'_>, args: &CopyArgs) -> Result<()> {
         cancel: &work.session.cancel,
     };
     let doing = || format!("copying {} to {}", args.from.escape_debug(), args.to.display());
-    let stats = chosen.engine.run(&job).doing(doing)?;
+    let stats = engine.run(&job).doing(doing)?;
     let verified = match compare(&merged, args.delta) {
         Verify::None => None,
         how => {
             let check = Check { how, ids: None, cause: &|_| Cause::Copy };
-            Some(chosen.engine.verify(&Job { phase: "verify".into(), ..job }, &check).doing(doing)?)
+            Some(engine.verify(&Job { phase: "verify".into(), ..job }, &check).doing(doing)?)
         }
     };
     match args.format {

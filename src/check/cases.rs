@@ -1,6 +1,6 @@
 //! Every rule with what makes it speak.
 
-use crate::model::container::Status;
+use crate::model::container::{Access, Origin, Status};
 use crate::model::facts::Facts;
 use crate::model::guest::{Init, NetworkDialect};
 use crate::model::settings::{IdRange, NetworkMode};
@@ -22,6 +22,8 @@ pub(super) const CASES: &[(&str, Change)] = &[
     ("source-dump", |f| f.container.dump = true),
     ("source-disabled", |f| f.container.ve.disabled = true),
     ("source-mounted", |f| f.container.status = Status::Mounted),
+    ("source-no-node", |f| f.container.origin = Origin::Disk),
+    ("source-image", |f| f.container.access = Access::Image),
     ("source-action-script", |f| f.container.action_scripts = vec!["101.mount".into()]),
     ("source-user-quota", |f| f.container.ve.quota_ugid_limit = Some(100)),
     ("target-lxc-missing", |f| f.target.lxc = None),

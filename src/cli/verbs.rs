@@ -1,7 +1,7 @@
 //! The commands and their own options.
 
 use super::options::size;
-use crate::config::SizeText;
+use crate::config::{Layer, SizeText};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -83,12 +83,9 @@ pub enum Verb {
     },
 }
 
-/// `migrate`.
+/// Where containers come from: a node, or what is left of one (docs/sources.md).
 #[derive(Debug, Clone, Args)]
-pub struct MigrateArgs {
-    /// Containers: number, name or UUID
-    #[arg(required = true, value_name = "CTID")]
-    pub ctids: Vec<String>,
+pub struct SourceArgs {
     /// The node.
     #[arg(
         long,
@@ -96,6 +93,55 @@ pub struct MigrateArgs {
         help = "The node: local, [user@]host[:port], ssh://user@host:port, or a name from the configuration"
     )]
     pub from: Option<String>,
+    /// A dead node's disk: the directory of HOST where its / is mounted [default HOST: local]
+    #[arg(long, value_name = "DIR")]
+    pub vz_root: Option<PathBuf>,
+    /// The container's private area in a directory of HOST, without a node; with --ve-conf or --vz-root
+    #[arg(long, value_name = "DIR", conflicts_with = "vzdump")]
+    pub private: Option<PathBuf>,
+    /// The container's configuration in a file of HOST, without a node
+    #[arg(long, value_name = "FILE")]
+    pub ve_conf: Option<PathBuf>,
+    /// An archive of vzdump on HOST (tar; gzip, lzop, bzip2 or zstd)
+    #[arg(long, value_name = "FILE", conflicts_with = "vz_root")]
+    pub vzdump: Option<PathBuf>,
+}
+
+impl SourceArgs {
+    /// Tells whether any of them is given.
+    pub fn is_named(&self) -> bool {
+        self.layer().source.is_some()
+    }
+
+    /// Returns them as a layer of settings. Files and directories are on this host when no other is named, and their paths
+    /// become absolute then.
+    pub fn layer(&self) -> Layer {
+        let here = self.from.as_deref().is_none_or(|from| from == "local");
+        let remains = [&self.vz_root, &self.private, &self.ve_conf, &self.vzdump].into_iter().any(Option::is_some);
+        let whole = |path: &Option<PathBuf>| {
+            let path = path.clone()?;
+            Some(if here { std::path::absolute(&path).unwrap_or(path) } else { path })
+        };
+        Layer {
+            source: self.from.clone().or_else(|| remains.then(|| "local".to_owned())),
+            vz_root: whole(&self.vz_root),
+            private: whole(&self.private),
+            ve_conf: whole(&self.ve_conf),
+            vzdump: whole(&self.vzdump),
+            ..Layer::default()
+        }
+    }
+}
+
+/// `migrate`.
+#[derive(Debug, Clone, Args)]
+pub struct MigrateArgs {
+    /// Containers: number, name or UUID
+    #[arg(required = true, value_name = "CTID")]
+    pub ctids: Vec<String>,
+    #[command(flatten)]
+    /// Where the containers are.
+    pub source: SourceArgs,
     /// Only check
     #[arg(long)]
     pub check: bool,
@@ -145,9 +191,9 @@ pub struct CheckArgs {
     /// Containers: number, name or UUID
     #[arg(value_name = "CTID", required_unless_present = "all")]
     pub ctids: Vec<String>,
-    /// The node
-    #[arg(long, value_name = "HOST")]
-    pub from: Option<String>,
+    #[command(flatten)]
+    /// Where the containers are.
+    pub source: SourceArgs,
     /// Every container of the node
     #[arg(long, conflicts_with = "ctids")]
     pub all: bool,
@@ -164,9 +210,9 @@ pub struct CheckArgs {
 pub struct SyncArgs {
     /// The container: number, name or UUID
     pub ctid: String,
-    /// The node
-    #[arg(long, value_name = "HOST")]
-    pub from: Option<String>,
+    #[command(flatten)]
+    /// Where the container is.
+    pub source: SourceArgs,
     /// Name on the target without the lxc-
     #[arg(long)]
     pub name: Option<String>,
@@ -218,9 +264,9 @@ pub struct StatusArgs {
 /// `inventory`.
 #[derive(Debug, Clone, Args)]
 pub struct InventoryArgs {
-    /// The node
-    #[arg(long, value_name = "HOST")]
-    pub from: Option<String>,
+    #[command(flatten)]
+    /// Where the containers are.
+    pub source: SourceArgs,
     /// Format of the list
     #[arg(long, value_enum, default_value = "table")]
     pub format: InventoryFormat,
@@ -318,7 +364,11 @@ pub struct FixupRevertArgs {
 #[derive(Debug, Clone, Args)]
 pub struct CopyArgs {
     /// The tree.
-    #[arg(long, value_name = "FROM", help = "The tree: [USER@]HOST:PATH, or PATH on this host")]
+    #[arg(
+        long,
+        value_name = "FROM",
+        help = "The tree: [USER@]HOST:PATH, or PATH on this host; a file is an archive of vzdump"
+    )]
     pub from: String,
     /// An existing directory on this host; its content becomes equal to the source's
     #[arg(long, value_name = "DIR")]

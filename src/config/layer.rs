@@ -119,6 +119,14 @@ keys! {
     transport: TransportText => ToString::to_string;
     /// Old algorithms for CentOS 5 and 6 nodes.
     legacy_algorithms: bool => ToString::to_string;
+    /// What was the dead node's `/`: its disk, mounted on the source's host.
+    vz_root: PathBuf => |p| p.display().to_string();
+    /// The container's private area, instead of VE_PRIVATE; there is no vzctl.
+    private: PathBuf => |p| p.display().to_string();
+    /// The container's configuration; there is no vzctl.
+    ve_conf: PathBuf => |p| p.display().to_string();
+    /// An archive of vzdump.
+    vzdump: PathBuf => |p| p.display().to_string();
     /// Storage: image, dir, lvm, lvm-thin.
     storage: StorageText => ToString::to_string;
     /// Volume group.

@@ -2,6 +2,7 @@
 
 use super::layer::{KEYS, Layer};
 use crate::model::settings::{Settings, TransportChoice, Tuning};
+use crate::model::source::Remains;
 use std::path::PathBuf;
 
 /// How the source is reached, after merging.
@@ -19,6 +20,8 @@ pub struct Connection {
     pub transport: TransportChoice,
     /// Old algorithms.
     pub legacy_algorithms: bool,
+    /// What is left of a node, when the source is none.
+    pub remains: Remains,
 }
 
 /// One line of `config show`.
@@ -127,13 +130,22 @@ fn tuning(top: &Layer) -> Tuning {
 fn connection(top: &Layer) -> Connection {
     let node = top.source.as_ref().and_then(|s| top.nodes.get(s));
     let transport = top.transport.clone().or_else(|| node.and_then(|n| n.transport.clone()));
+    let remains = Remains {
+        vz_root: top.vz_root.clone(),
+        private: top.private.clone(),
+        ve_conf: top.ve_conf.clone(),
+        vzdump: top.vzdump.clone(),
+    };
+    // A disk, a directory, a file: when nobody names a host, they are here.
+    let here = (!remains.is_node()).then(|| "local".to_owned());
     Connection {
-        source: node.map(|n| n.address.get_ref().clone()).or_else(|| top.source.clone()),
+        source: node.map(|n| n.address.get_ref().clone()).or_else(|| top.source.clone()).or(here),
         port: top.port,
         identity: top.identity.clone().or_else(|| node.and_then(|n| n.identity.clone())),
         known_hosts: top.known_hosts.clone().or_else(|| node.and_then(|n| n.known_hosts.clone())),
         transport: transport.map(|t| t.value()).unwrap_or_default(),
         legacy_algorithms: top.legacy_algorithms.or_else(|| node.and_then(|n| n.legacy_algorithms)).unwrap_or(false),
+        remains,
     }
 }
 

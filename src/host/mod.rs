@@ -16,6 +16,7 @@ mod replay;
 mod ssh2;
 mod ssh_config;
 mod terminal;
+mod unpack;
 mod watchdog;
 mod wrapped;
 
@@ -27,6 +28,7 @@ pub use openssh::OpenSsh;
 pub use profile::{SshOverrides, SshProfile};
 pub use replay::{Exchange, Replay};
 pub use ssh2::Ssh2;
+pub use unpack::UNPACK;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};

@@ -30,6 +30,32 @@ pub enum Layout {
     Ploop,
 }
 
+/// What a container is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// A node, with vzctl.
+    #[default]
+    Node,
+    /// The disk of a node that does not run any more, or a plain directory: there is nothing to stop, start or fence.
+    Disk,
+    /// An archive of vzdump.
+    Archive,
+}
+
+/// How the tree becomes readable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// It is, at [`SourceContainer::tree`].
+    #[default]
+    Open,
+    /// By `vzctl mount`: the container is down, and its ploop image is not mounted.
+    Mount,
+    /// By this program, which reads the ploop image in the private area itself.
+    Image,
+}
+
 /// What a container's file system uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Usage {
@@ -79,8 +105,15 @@ pub struct SourceContainer {
     pub private: PathBuf,
     /// Mount point.
     pub root: PathBuf,
-    /// The directory to copy the tree from: the private area (simfs) or the mount point (ploop).
+    /// The directory to copy the tree from: the private area (simfs) or the mount point (ploop). With [`Access::Image`] it is
+    /// where the image will be mounted; the archive itself for [`Origin::Archive`].
     pub tree: PathBuf,
+    /// What it is read from.
+    #[serde(default)]
+    pub origin: Origin,
+    /// How the tree becomes readable.
+    #[serde(default)]
+    pub access: Access,
     /// What it uses.
     pub usage: Usage,
     /// A dump file exists, from which `vzctl start` would restore.
@@ -96,6 +129,15 @@ pub struct SourceContainer {
 }
 
 impl SourceContainer {
+    /// Tells whether it is started on the target at the end: one that runs is. On what is left of a node nothing runs, so
+    /// there it is one that the node would have started, or may have had running (no ONBOOT at all).
+    pub fn starts(&self) -> bool {
+        match self.origin {
+            Origin::Node => self.status == Status::Running,
+            Origin::Disk | Origin::Archive => self.ve.onboot != Some(false) && !self.ve.disabled,
+        }
+    }
+
     /// Makes a container of which only the configuration is known: stopped, simfs, nothing in use.
     pub fn offline(ctid: Ctid, ve: VeConfig) -> SourceContainer {
         let private = ve.private.clone().unwrap_or_else(|| format!("/vz/private/{ctid}").into());
@@ -105,6 +147,8 @@ impl SourceContainer {
             private,
             ve,
             ctid,
+            origin: Origin::Node,
+            access: Access::Open,
             config_path: PathBuf::new(),
             config_text: String::new(),
             status: Status::Stopped,

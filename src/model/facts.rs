@@ -184,6 +184,8 @@ pub(crate) mod tests {
                 config_text: String::new(),
                 status: Status::Running,
                 layout: Layout::Simfs,
+                origin: crate::model::container::Origin::Node,
+                access: crate::model::container::Access::Open,
                 private: "/vz/private/101".into(),
                 root: "/vz/root/101".into(),
                 tree: "/vz/private/101".into(),

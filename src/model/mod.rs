@@ -11,6 +11,7 @@ pub mod network;
 pub mod resource;
 pub mod settings;
 pub mod size;
+pub mod source;
 pub mod target;
 pub mod ve;
 pub mod volume;

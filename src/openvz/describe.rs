@@ -8,7 +8,7 @@ use super::vzlist;
 use super::{ParseContext, parse};
 use crate::error::{Doing, Error, Result};
 use crate::host::Command;
-use crate::model::container::{Layout, SourceContainer, Status, Usage};
+use crate::model::container::{Access, Layout, Origin, SourceContainer, Status, Usage};
 use crate::model::ctid::Ctid;
 use crate::model::finding::Finding;
 use crate::model::size::{Bytes, KIB};
@@ -46,25 +46,32 @@ struct Found {
 }
 
 impl Node {
-    /// Describes a container. Reads only. An error when its private area is missing, or when its tree is in a ploop image
-    /// that is not mounted. `approximate` names the parameters whose approximation the operator asked for.
+    /// Describes a container. Reads only. An error when its private area is missing. A tree in a ploop image that is not
+    /// mounted is not read here: [`SourceContainer::access`] says so, and its use is an estimate. `approximate` names the parameters whose approximation the operator asked for.
     pub fn describe(&self, ctid: &Ctid, approximate: &[String]) -> Result<SourceContainer> {
         self.describe_it(ctid, approximate).doing(|| format!("describing container {ctid} on {}", self.host().label()))
     }
 
     fn describe_it(&self, ctid: &Ctid, approximate: &[String]) -> Result<SourceContainer> {
         let config = self.config(ctid)?;
-        let (node_cpus, file, approximate) = (Some(self.cpus()), config.path.clone(), approximate.to_vec());
+        // How many CPUs a dead node had is not known.
+        let node_cpus = (self.origin() == Origin::Node).then(|| self.cpus());
+        let (file, approximate) = (config.path.clone(), approximate.to_vec());
         let context = ParseContext { node_cpus, file, approximate };
         let mut ve = parse(ctid, Some(self.global_config()), &config.bytes, &context)?;
         let status = self.status(ctid)?;
         let configured = area(ve.private.as_deref(), "private", ctid)?;
         let root = area(ve.root.as_deref(), "root", ctid)?;
-        let private = self.real_path(&configured)?;
+        if let Some(archive) = self.remains().and_then(|remains| remains.vzdump.clone()) {
+            return self.archived(ctid, ve, config, archive, root);
+        }
+        let private = match self.remains().and_then(|remains| remains.private.clone()) {
+            Some(named) => named,
+            None => self.real_path(&configured)?,
+        };
         let found = self.look_around(ctid, &private, &root)?;
         if !found.private {
-            return Err(Error::new(format!("the private area {} is not a directory", path_text(&private)))
-                .hint("check VE_PRIVATE in its configuration, and that the file system below it is mounted"));
+            return Err(no_private(&private, self.origin()));
         }
         let layout = match ve.layout.as_deref() {
             Some("ploop") => Layout::Ploop,
@@ -77,14 +84,21 @@ impl Node {
             ve.limits.disk_inodes = None;
         }
         let mounted = matches!(status, Status::Running | Status::Mounted);
+        let access = match layout {
+            Layout::Ploop if self.origin() == Origin::Disk => Access::Image,
+            Layout::Ploop if !mounted => Access::Mount,
+            _ => Access::Open,
+        };
         let tree = match layout {
-            Layout::Ploop if !mounted => return Err(not_mounted(ctid)),
             Layout::Ploop => root.clone(),
             // Virtuozzo keeps the tree of this layout below fs/.
             Layout::Simfs if ctid.number().is_none() && found.fs => private.join("fs"),
             Layout::Simfs => private.clone(),
         };
-        let usage = self.usage(ctid, status, layout, &tree)?;
+        let usage = match access {
+            Access::Open => self.usage(ctid, status, layout, &tree)?,
+            Access::Mount | Access::Image => self.closed_usage(ctid, &private)?,
+        };
         self.device_numbers(&mut ve)?;
         let action_scripts = self.action_scripts(&found.scripts)?;
         global_scripts(&found.global_scripts, &mut ve);
@@ -104,6 +118,8 @@ impl Node {
             private,
             root,
             tree,
+            origin: self.origin(),
+            access,
             usage,
             dump: found.dump,
             action_scripts,
@@ -114,7 +130,10 @@ impl Node {
     }
 
     fn look_around(&self, ctid: &Ctid, private: &Path, root: &Path) -> Result<Found> {
-        let dump = path_in(self.global_config(), "DUMPDIR", ctid).unwrap_or_else(|| "/vz/dump".into());
+        let mut dump = path_in(self.global_config(), "DUMPDIR", ctid).unwrap_or_else(|| "/vz/dump".into());
+        if self.origin() != Origin::Node {
+            dump = self.real_path(&dump)?;
+        }
         let conf = self.conf_dir();
         let command = Command::read("sh").args(["-c", LOOK_AROUND, "sh"]).arg(private).arg(root).arg(&dump).arg(conf);
         let text = self.host().run_ok(&command.arg(ctid.as_str()).timeout(LOOK))?.text();
@@ -148,6 +167,51 @@ impl Node {
             return self.mounted_usage(tree).doing(doing);
         }
         self.counted_usage(tree).doing(doing)
+    }
+
+    /// A ploop image that is not mounted: vzlist may know what was in it, otherwise it holds no more than it takes on disk.
+    fn closed_usage(&self, ctid: &Ctid, private: &Path) -> Result<Usage> {
+        if self.origin() == Origin::Node
+            && let Some(usage) = self.listed_usage(ctid)?
+        {
+            return Ok(usage);
+        }
+        let image = private.join("root.hdd");
+        let du = Command::read("du").args(["-sk", "--"]).arg(&image).timeout(LOOK);
+        let text = self.host().run_ok(&du).doing(|| format!("measuring {}", path_text(&image)))?.text();
+        let kib = text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
+        let kib = kib.ok_or_else(|| Error::new(format!("du did not say how large {} is", path_text(&image))))?;
+        Ok(Usage { bytes: Bytes(kib.saturating_mul(KIB)), inodes: 0 })
+    }
+
+    /// Measures a tree that was opened since it was described.
+    pub fn measure(&self, container: &mut SourceContainer) -> Result<()> {
+        let doing = || format!("measuring {}", path_text(&container.tree));
+        container.usage = self.mounted_usage(&container.tree).doing(doing)?;
+        Ok(())
+    }
+
+    /// A container in an archive: the file says how large it is packed, its configuration all the rest.
+    fn archived(
+        &self,
+        ctid: &Ctid,
+        ve: VeConfig,
+        config: Config,
+        archive: PathBuf,
+        root: PathBuf,
+    ) -> Result<SourceContainer> {
+        let usage = self.archive_usage(&archive)?;
+        Ok(SourceContainer {
+            ve,
+            config_path: config.path,
+            config_text: String::from_utf8_lossy(&config.bytes).into_owned(),
+            root,
+            private: archive.clone(),
+            tree: archive,
+            origin: Origin::Archive,
+            usage,
+            ..SourceContainer::offline(ctid.clone(), VeConfig::default())
+        })
     }
 
     fn listed_usage(&self, ctid: &Ctid) -> Result<Option<Usage>> {
@@ -257,7 +321,11 @@ impl Node {
 
     /// The node's name servers and search domains, for `inherit`.
     fn resolver(&self) -> Result<(Vec<String>, Vec<String>)> {
-        let text = self.host().read_file(Path::new("/etc/resolv.conf"), SCRIPT_LIMIT)?.unwrap_or_default();
+        let mut path = PathBuf::from("/etc/resolv.conf");
+        if self.origin() != Origin::Node {
+            path = self.real_path(&path)?;
+        }
+        let text = self.host().read_file(&path, SCRIPT_LIMIT)?.unwrap_or_default();
         let (mut servers, mut domains) = (Vec::new(), Vec::new());
         for line in String::from_utf8_lossy(&text).lines() {
             let mut words = line.split_whitespace();
@@ -272,9 +340,11 @@ impl Node {
     }
 }
 
-fn not_mounted(ctid: &Ctid) -> Error {
-    Error::new("its tree is in a ploop image that is not mounted")
-        .hint(format!("mount it on the node, and try again: vzctl mount {ctid}"))
+fn no_private(private: &Path, origin: Origin) -> Error {
+    Error::new(format!("the private area {} is not a directory", path_text(private))).hint(match origin {
+        Origin::Node => "check VE_PRIVATE in its configuration, and that the file system below it is mounted",
+        _ => "mount the file system that held it below --vz-root, or name the directory with --private DIR",
+    })
 }
 
 /// VE_PRIVATE and VE_ROOT come from one of the two files, or are vzctl's own defaults.

@@ -5,7 +5,7 @@ use super::parse::own_flags;
 use super::vzctl;
 use crate::error::{Doing, Error, Result};
 use crate::host::Command;
-use crate::model::container::Status;
+use crate::model::container::{Origin, Status};
 use crate::model::ctid::Ctid;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -52,9 +52,30 @@ impl Node {
         })
     }
 
-    /// Stops a container but leaves its file system mounted, so that the tree in a ploop image can be read.
+    /// Stops a container but leaves its file system mounted, so that the tree in a ploop image can be read. Where a vzctl
+    /// unmounts all the same, it is mounted again.
     pub fn stop_mounted(&self, ctid: &Ctid, timeout: Duration) -> Result<()> {
-        self.stop_with(ctid, self.stop_mounted_command(ctid), timeout, |status| status == Status::Mounted)
+        self.stop_with(ctid, self.stop_mounted_command(ctid), timeout, |status| {
+            matches!(status, Status::Stopped | Status::Mounted)
+        })?;
+        if self.status(ctid)? == Status::Mounted { Ok(()) } else { self.mount(ctid) }
+    }
+
+    /// The command behind [`Node::mount`].
+    pub fn mount_command(&self, ctid: &Ctid) -> Command {
+        self.vzctl_write("mount", ctid)
+    }
+
+    /// Mounts the file system of a container that does not run, and checks that it is there; one that is mounted stays so.
+    pub fn mount(&self, ctid: &Ctid) -> Result<()> {
+        let doing = format!("mounting container {ctid} on {}", self.host().label());
+        self.change(&self.mount_command(ctid).timeout(START), &doing)?;
+        match self.status(ctid).doing(|| doing.clone())? {
+            Status::Mounted | Status::Running => Ok(()),
+            status => Err(Error::new(doing)
+                .because(Error::new(format!("vzctl mount succeeded, but the container is {}", said(status))))
+                .hint(format!("look at it on the node: vzctl mount {ctid}; vzctl status {ctid}"))),
+        }
     }
 
     fn stop_with(&self, ctid: &Ctid, command: Command, timeout: Duration, good: fn(Status) -> bool) -> Result<()> {
@@ -74,9 +95,14 @@ impl Node {
     pub fn unmount(&self, ctid: &Ctid) -> Result<()> {
         const NOT_MOUNTED: i32 = 40;
         let doing = format!("unmounting container {ctid} on {}", self.host().label());
-        let command = self.vzctl_write("umount", ctid).timeout(AFTER_STOP);
+        let command = self.unmount_command(ctid).timeout(AFTER_STOP);
         let output = self.host().run(&command).doing(|| doing.clone())?;
         if output.status == NOT_MOUNTED { Ok(()) } else { vzctl::ok(&output, &doing) }
+    }
+
+    /// The command behind [`Node::unmount`].
+    pub fn unmount_command(&self, ctid: &Ctid) -> Command {
+        self.vzctl_write("umount", ctid)
     }
 
     /// The command behind [`Node::start`].
@@ -174,6 +200,9 @@ impl Node {
 
     /// Runs a vzctl command that changes something.
     fn change(&self, command: &Command, doing: &str) -> Result<()> {
+        if self.origin() != Origin::Node {
+            return Err(Error::new(doing.to_owned()).because(Error::new("there is no vzctl on what is left of a node")));
+        }
         let output = self.host().run(command).doing(|| doing.to_owned())?;
         vzctl::ok(&output, doing)
     }

@@ -18,7 +18,9 @@
 //! | `node` | the node itself: opening it, its containers' states, resolving names |
 //! | `vzlist` | its inventory |
 //! | `vzctl` | status lines and exit codes of vzctl |
+//! | `remains` | what is left of a node: a dead one's disk, a plain directory, an archive of vzdump |
 //! | `describe` | one container, in full |
+//! | `ploop` | a ploop image read without vzctl, and its file system mounted |
 //! | `fence` | stop, start, and keeping the source from starting again |
 
 mod actions;
@@ -39,7 +41,9 @@ mod number;
 mod parameters_tests;
 mod params;
 mod parse;
+mod ploop;
 mod reading;
+mod remains;
 mod script;
 mod shell;
 mod typed;
@@ -55,3 +59,4 @@ pub use beside::scripts_beside;
 pub use fence::Fenced;
 pub use node::Node;
 pub use parse::{ParseContext, ctid_of, parse};
+pub use ploop::MountedImage;

@@ -1,12 +1,14 @@
 //! An OpenVZ node: opening it, its inventory, which container a word means, and their states.
 
 use super::grammar::shown;
+use super::remains::Found;
 use super::values::is_name;
 use super::{vzctl, vzlist};
 use crate::error::{Doing, Error, Result};
 use crate::host::{Command, Host, Output};
-use crate::model::container::{Status, Summary};
+use crate::model::container::{Origin, Status, Summary};
 use crate::model::ctid::Ctid;
+use crate::model::source::Remains;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -15,11 +17,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Configurations are a few KiB; more than this is not one.
-const CONFIG_LIMIT: u64 = 4 << 20;
+pub(super) const CONFIG_LIMIT: u64 = 4 << 20;
 
-/// How long a command that only looks may take.
 /// How long a start waits for another vzctl.
 const LOCK_PATIENCE: Duration = Duration::from_secs(300);
+/// How long a command that only looks may take.
 pub(super) const LOOK: Duration = Duration::from_secs(60);
 
 /// Finds the tools (an SSH session's PATH may lack the sbin directories), the configuration directory and two facts.
@@ -44,6 +46,8 @@ pub struct Node {
     cpus: u32,
     global: Vec<u8>,
     patience: Duration,
+    /// What is left of a node, when it is none any more.
+    remains: Option<Remains>,
 }
 
 /// A container's own configuration file.
@@ -77,7 +81,48 @@ impl Node {
             Error::new(format!("the number of CPUs of {label} is not known")).hint("getconf _NPROCESSORS_ONLN says it")
         })?;
         let global = read_global(&*host)?;
-        Ok(Node { host, vzctl, vzlist, conf_dir, cpus, global, patience: LOCK_PATIENCE })
+        Ok(Node { host, vzctl, vzlist, conf_dir, cpus, global, patience: LOCK_PATIENCE, remains: None })
+    }
+
+    /// Opens what is left of a node: the disk of a dead one, a plain directory, an archive. There is no vzctl, and nothing is
+    /// ever written to it.
+    pub(super) fn of_remains(host: Arc<dyn Host>, remains: Remains, found: Found) -> Node {
+        let Found { conf_dir, cpus, global } = found;
+        let (vzctl, vzlist) = (OsString::new(), OsString::new());
+        Node { host, vzctl, vzlist, conf_dir, cpus, global, patience: LOCK_PATIENCE, remains: Some(remains) }
+    }
+
+    /// Opens the same again over another connection to its host.
+    pub fn again(&self, host: Arc<dyn Host>) -> Result<Node> {
+        match &self.remains {
+            Some(remains) => Node::open_remains(host, remains.clone()),
+            None => Node::open(host),
+        }
+    }
+
+    /// Tells what containers are read from here.
+    pub fn origin(&self) -> Origin {
+        match &self.remains {
+            None => Origin::Node,
+            Some(remains) if remains.vzdump.is_some() => Origin::Archive,
+            Some(_) => Origin::Disk,
+        }
+    }
+
+    pub(super) fn remains(&self) -> Option<&Remains> {
+        self.remains.as_ref()
+    }
+
+    /// A name for the migrations from here: two disks on one host are two sources.
+    pub fn label(&self) -> String {
+        let place = self
+            .remains
+            .as_ref()
+            .and_then(|r| [&r.vz_root, &r.private, &r.vzdump].into_iter().find_map(Option::as_ref));
+        match place {
+            Some(place) => format!("{}:{}", self.host.label(), shown(place.as_os_str().as_bytes())),
+            None => self.host.label().to_owned(),
+        }
     }
 
     /// Waits this long for another vzctl to let go of a container; otherwise 300 s, the 120 s of a stop and the kill and
@@ -125,7 +170,10 @@ impl Node {
 
     /// Lists the containers of the node, running or not, in the order of vzlist.
     pub fn list(&self) -> Result<Vec<Summary>> {
-        let doing = || format!("listing the containers of {}", self.host.label());
+        let doing = || format!("listing the containers of {}", self.label());
+        if let Some(remains) = &self.remains {
+            return self.list_remains(remains).doing(doing);
+        }
         let command = self.vzlist(&["-a", "-j"]);
         let output = self.host.run(&command).doing(doing)?;
         if let Some(list) = vzlist::json(&output.stdout) {
@@ -143,6 +191,9 @@ impl Node {
     /// Finds the container that a number, a NAME or a UUID means. A NAME counts when `/etc/vz/names` links it to a
     /// configuration that says the same name (vzctl 4.11 src/lib/config.c:2889, src/vzctl.c:333).
     pub fn resolve(&self, selector: &str) -> Result<Ctid> {
+        if let Some(remains) = &self.remains {
+            return self.resolve_in(remains, selector)?.ok_or_else(|| self.unknown(selector));
+        }
         let number = !selector.is_empty() && selector.bytes().all(|b| b.is_ascii_digit());
         let ctid = match Ctid::parse(selector) {
             Ok(ctid) => ctid,
@@ -170,9 +221,9 @@ impl Node {
         Ok(if said.as_deref() == Some(name) { Some(ctid) } else { None })
     }
 
-    fn unknown(&self, selector: &str) -> Error {
+    pub(super) fn unknown(&self, selector: &str) -> Error {
         let label = self.host.label();
-        Error::new(format!("container {} does not exist on {label}", shown(selector.as_bytes())))
+        Error::new(format!("container {} does not exist on {}", shown(selector.as_bytes()), self.label()))
             .hint(format!("ovz2lxc inventory --from {label} lists the containers there"))
     }
 
@@ -182,6 +233,9 @@ impl Node {
 
     /// Reads a container's configuration file and finds out where it really is.
     pub(super) fn config(&self, ctid: &Ctid) -> Result<Config> {
+        if let Some(remains) = &self.remains {
+            return self.config_in(remains, ctid)?.ok_or_else(|| self.unknown(ctid.as_str()));
+        }
         let bytes = self.read_config(ctid)?.ok_or_else(|| self.unknown(ctid.as_str()))?;
         let path = self.real_path(&self.conf_dir.join(format!("{ctid}.conf")))?;
         Ok(Config { path, bytes })
@@ -189,6 +243,9 @@ impl Node {
 
     /// Resolves the links of a path on the node.
     pub(super) fn real_path(&self, path: &Path) -> Result<PathBuf> {
+        if let Some(remains) = &self.remains {
+            return self.real_path_in(remains, path);
+        }
         let command = Command::read("readlink").args(["-f", "--"]).arg(path).timeout(LOOK);
         let output = self.host.run_ok(&command)?;
         path_line(&output).filter(|path| path.is_absolute()).ok_or_else(|| {
@@ -203,6 +260,9 @@ impl Node {
 
     /// Returns a container's status; an error when it has no configuration or no private area.
     pub fn status(&self, ctid: &Ctid) -> Result<Status> {
+        if self.remains.is_some() {
+            return Ok(Status::Stopped); // nothing runs on a disk; what is missing there is found by who reads it
+        }
         let output = self.host.run(&self.status_command(ctid))?;
         let doing = || format!("asking for the status of container {ctid} on {}", self.host.label());
         vzctl::ok(&output, &doing())?;
@@ -223,7 +283,7 @@ pub(super) fn path_line(output: &Output) -> Option<PathBuf> {
 }
 
 /// `…/CTID.conf`, or `…/UUID/ve.conf` where Virtuozzo keeps the file in the private area.
-fn ctid_of(target: &Path) -> Option<Ctid> {
+pub(super) fn ctid_of(target: &Path) -> Option<Ctid> {
     let name = target.file_name()?;
     let stem = if name == OsStr::new("ve.conf") {
         target.parent()?.file_name()?

@@ -3,7 +3,6 @@
 use super::network::Interface;
 use crate::error::Result;
 use crate::lxc::{self, Abilities, ContainerConfig, Dialect, IdMap, RootfsPath};
-use crate::model::container::Status;
 use crate::model::facts::Facts;
 use crate::model::resource::ClusterChoice;
 use crate::model::settings::IdRange;
@@ -87,7 +86,7 @@ pub fn configuration(
 /// Tells whether the container is to start with its host: as on the source, where ONBOOT unset means "when it ran before",
 /// unless it is disabled or a cluster starts it.
 pub fn autostart(facts: &Facts) -> bool {
-    let (ve, ran) = (&facts.container.ve, facts.container.status == Status::Running);
+    let (ve, ran) = (&facts.container.ve, facts.container.starts());
     let clustered =
         facts.cluster.present || !matches!(facts.settings.cluster, ClusterChoice::Auto | ClusterChoice::None);
     ve.onboot.unwrap_or(ran) && !ve.disabled && !clustered

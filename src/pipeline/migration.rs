@@ -1,5 +1,6 @@
 //! What the steps of one migration share: the plan, the tools, and what is open right now.
 
+use super::opening::Opening;
 use super::plan::Plan;
 use crate::cancel::Cancel;
 use crate::cluster::Cluster;
@@ -53,12 +54,22 @@ pub struct Migration<'a> {
     pub healthy: bool,
     ran: Option<bool>,
     open: Option<Box<dyn OpenVolume>>,
+    source: Opening,
 }
 
 impl<'a> Migration<'a> {
     /// Begins with nothing open.
     pub fn new(plan: &'a Plan, tools: &'a Tools) -> Migration<'a> {
-        Migration { plan, tools, findings: Vec::new(), keep_target: false, healthy: false, ran: None, open: None }
+        Migration {
+            plan,
+            tools,
+            findings: Vec::new(),
+            keep_target: false,
+            healthy: false,
+            ran: None,
+            open: None,
+            source: Opening::default(),
+        }
     }
 
     /// Returns the container's tree on the volume, mounting it when it is not.
@@ -68,6 +79,17 @@ impl<'a> Migration<'a> {
             None => self.tools.storage.open(&self.plan.volume, &self.plan.mount_point)?,
         };
         Ok(self.open.insert(volume).rootfs())
+    }
+
+    /// Makes the tree on the source readable, when it is not.
+    pub fn open_source(&mut self) -> Result<()> {
+        self.source.open(&self.tools.node, &self.plan.container)
+    }
+
+    /// Leaves the tree on the source as it was found.
+    pub fn close_source(&mut self) -> Result<()> {
+        let mounted = std::mem::take(&mut self.source).mounted;
+        self.on_node(|node| Opening::unmount(mounted, node, &self.plan.container))
     }
 
     /// Tells whether the container ran on the source when it was stopped, or will be stopped; it runs on the target then.
@@ -108,7 +130,7 @@ impl<'a> Migration<'a> {
         }
         for pause in [0, 2, 5, 10, 20, 30] {
             std::thread::sleep(Duration::from_secs(pause));
-            match self.tools.source.another().and_then(|host| Node::open(Arc::from(host))) {
+            match self.tools.source.another().and_then(|host| self.tools.node.again(Arc::from(host))) {
                 Ok(node) => return work(&node),
                 Err(error) => tracing::warn!("{}: {error}", self.tools.source.label()),
             }

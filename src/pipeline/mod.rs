@@ -11,6 +11,7 @@ mod engine_tests;
 pub mod files;
 pub mod migration;
 pub mod network;
+pub mod opening;
 pub mod peek;
 pub mod plan;
 pub mod planner;

@@ -8,6 +8,7 @@ use crate::error::{Doing, Error, Result};
 use crate::host::{Command, Host};
 use crate::rootfs::Rootfs;
 use crate::transfer;
+use crate::transfer::archive::{Member, MemberKind};
 use std::path::Path;
 use std::time::Duration;
 
@@ -55,4 +56,62 @@ pub fn fetch(source: &dyn Host, tree: &Path, cancel: &Cancel) -> Result<Peek> {
         return Err(Error::new("there is nothing in it")).doing(doing);
     }
     Ok(Peek { rootfs, _dir: dir })
+}
+
+/// Fetches the same of an archive of vzdump.
+pub fn fetch_archive(source: &dyn Host, archive: &Path, cancel: &Cancel) -> Result<Peek> {
+    let doing = || format!("looking into {} on {}", archive.display(), source.label());
+    let dir = tempfile::Builder::new().prefix("ovz2lxc-look-").tempdir().doing(doing)?;
+    let rootfs = Rootfs::open(dir.path())?;
+    transfer::unpack_some(source, archive, &rootfs, LIMIT, &wanted, cancel).doing(doing)?;
+    if rootfs.path().read_dir().doing(doing)?.next().is_none() {
+        return Err(Error::new("there is nothing in it")).doing(doing);
+    }
+    Ok(Peek { rootfs, _dir: dir })
+}
+
+/// Tells what the script above would take; of the programs, all that are not large.
+fn wanted(path: &[u8], member: &Member) -> bool {
+    const KIB: u64 = 1024;
+    let small = |limit: u64| member.kind != MemberKind::File || member.size < limit;
+    let parts: Vec<&[u8]> = path.split(|b| *b == b'/').collect();
+    match parts.as_slice() {
+        [_] => small(128 * KIB),
+        [b"etc" | b"dev", ..] => small(1024 * KIB),
+        [b"bin" | b"sbin" | b"lib" | b"lib32" | b"lib64", rest @ ..] => program(rest) && small(8192 * KIB),
+        [b"usr", first, rest @ ..] if !matches!(*first, b"share" | b"src" | b"local" | b"include") => {
+            program(rest) && small(8192 * KIB)
+        }
+        _ => false,
+    }
+}
+
+/// The names of the script, by their beginnings and ends.
+fn program(rest: &[&[u8]]) -> bool {
+    const BEGINNINGS: [&[u8]; 6] = [b"libc.so", b"libc-", b"ld-musl", b"libsystemd-shared", b"upstart", b"openrc"];
+    const NAMES: [&[u8]; 12] = [
+        b"init",
+        b"systemd",
+        b"sh",
+        b"bash",
+        b"dash",
+        b"busybox",
+        b"ifup",
+        b"start_udev",
+        b"initctl",
+        b"simfs",
+        b"bin",
+        b"sbin",
+    ];
+    let Some(name) = rest.last() else { return true };
+    let unit = || {
+        let path = rest.join(&b'/');
+        let system = path.windows(15).any(|w| w == b"systemd/system/");
+        let udev = path.windows(13).any(|w| w == b"udev/devices/");
+        udev || (system
+            && [&b"getty"[..], b"udev", b"networkd", b".mount"]
+                .iter()
+                .any(|part| name.windows(part.len()).any(|w| w == *part)))
+    };
+    NAMES.contains(name) || name.ends_with(b"getty") || BEGINNINGS.iter().any(|b| name.starts_with(b)) || unit()
 }

@@ -7,6 +7,7 @@ use crate::model::guest::Guest;
 use crate::model::network::GuestPlan;
 use crate::model::resource::ResourcePlan;
 use crate::model::settings::{EngineChoice, Tuning, Verify};
+use crate::model::source::Remains;
 use crate::model::volume::VolumePlan;
 use crate::openvz::Fenced;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,9 @@ pub struct Access {
     pub transport: String,
     /// Old algorithms.
     pub legacy_algorithms: bool,
+    /// What is left of a node, when the source is none.
+    #[serde(default)]
+    pub remains: Remains,
 }
 
 /// A plan.

@@ -4,7 +4,7 @@ use super::configure::{self, Purpose};
 use super::network::{self, Interface};
 use super::plan::{Access, Plan};
 use crate::error::{Error, Result};
-use crate::model::container::{SourceContainer, Status};
+use crate::model::container::SourceContainer;
 use crate::model::facts::{Facts, needed_size};
 use crate::model::names;
 use crate::model::network::GuestPlan;
@@ -87,7 +87,7 @@ pub fn plan(facts: &Facts, volume: VolumePlan, way: Way<'_>) -> Result<Plan> {
     let stop_timeout = settings.stop_timeout.or(container.ve.stop_timeout).unwrap_or(STOP_TIMEOUT);
     let config_path = settings.lxc_path.join(&name).join("config");
     let resource = facts.cluster.present.then(|| resource(facts, &volume, &name, &config_path, stop_timeout));
-    let start = container.status == Status::Running;
+    let start = container.starts();
     Ok(Plan {
         schema: 1,
         access: way.access,
@@ -157,6 +157,7 @@ fn resource(facts: &Facts, volume: &VolumePlan, name: &str, config: &Path, stop_
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::model::container::Status;
     use crate::model::facts::tests::good;
     use crate::model::network::Method;
     use crate::model::settings::{AddressMode, Subnet};

@@ -5,6 +5,7 @@ mod choose;
 mod coded;
 mod delta;
 mod difference;
+mod dump;
 mod exclude;
 pub mod extract;
 mod index;
@@ -22,6 +23,7 @@ mod unpack;
 mod verify;
 
 pub use choose::{Chosen, choose};
+pub use dump::{ArchiveEngine, unpack_some};
 pub use rsync::RsyncEngine;
 pub use stream::StreamEngine;
 pub use unpack::unpack;

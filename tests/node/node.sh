@@ -15,9 +15,10 @@
 #       NODE_NETNS  the network namespace it is in, if any
 #   node.sh add-container DIR CTID [--tree sysvinit|systemd | --from TREE | --empty] [--ip "A B"] [--hostname FQDN]
 #           [--nameserver "A B"] [--searchdomain D] [--ostemplate T] [--name NAME] [--line 'KEY="VALUE"']...
-#           [--files] [--workload] [--ugid-quota] [--wait] [--stopped]
+#           [--files] [--workload] [--ugid-quota] [--wait] [--stopped] [--ploop]
 #       puts a container there, with a CTID.conf as vzctl writes it, and starts it unless --stopped. --files adds what
-#       careless copies lose; --workload lets it change its files while it runs; --line comes last in the file
+#       careless copies lose; --workload lets it change its files while it runs; --line comes last in the file;
+#       --ploop puts the tree into a raw image in root.hdd, which the stand-in mounts by a loop device
 #   node.sh ssh DIR COMMAND...   runs a command on the node with the plain ssh client
 #   node.sh exec DIR COMMAND...  the same without ssh
 #   node.sh fail DIR CTID ACTION RC   the next `vzctl ACTION CTID` ends with RC and does nothing
@@ -308,8 +309,19 @@ W
     chmod 755 "$1"
 }
 
+into_image() { # PRIVATE: what is in it goes into an image in it
+    local private=$1 tree=$1.tree guid='{5fbaabe3-6958-40ff-92a7-860e329aab41}' size
+    mv "$private" "$tree"
+    mkdir -p "$private/root.hdd" "$private/dump"
+    size=$(($(du -sk "$tree" | cut -f 1) * 5 / 4 + 32768))
+    mke2fs -q -t ext4 -d "$tree" "$private/root.hdd/root.hdd" "${size}k"
+    rm -rf "$tree"
+    printf '<?xml version="1.0"?>\n<Parallels_disk_image Version="1.0"><StorageData><Storage><Image><GUID>%s</GUID><Type>Plain</Type><File>root.hdd</File></Image></Storage></StorageData><Snapshots><TopGUID>%s</TopGUID></Snapshots></Parallels_disk_image>\n' \
+        "$guid" "$guid" >"$private/root.hdd/DiskDescriptor.xml"
+}
+
 add_container() {
-    local ctid tree='' from='' empty='' ips='' fqdn='' ns='' sd='' template='' name='' files='' workload='' quota='' stopped='' private
+    local ctid tree='' from='' empty='' ips='' fqdn='' ns='' sd='' template='' name='' files='' workload='' quota='' stopped='' ploop='' private
     local -a lines=() start=()
     load_env "$1"
     ctid=${2:?CTID}
@@ -332,6 +344,7 @@ add_container() {
         --ugid-quota) quota=1; shift ;;
         --wait) start+=(--wait); shift ;;
         --stopped) stopped=1; shift ;;
+        --ploop) ploop=1; shift ;;
         *) die "unknown option $1" ;;
         esac
     done
@@ -350,6 +363,7 @@ add_container() {
     fi
     : "${template:=debian-6.0-x86_64}"
     if [ -n "$files" ]; then mkdir -p "$private/srv"; add_files "$private/srv/files"; fi
+    [ -z "$ploop" ] || into_image "$private"
     [ -z "$workload" ] || write_workload "$NODE_STATE/$ctid/workload"
     { printf '# Resources of container %s\nONBOOT="yes"\n\n# RAM and swap (barrier:limit)\nPHYSPAGES="0:131072"\nSWAPPAGES="0:262144"\n' "$ctid"
       printf '\n# Disk quota (soft:hard)\nDISKSPACE="2097152:2306867"\nDISKINODES="131072:144179"\nQUOTATIME="0"\n'

@@ -1,7 +1,7 @@
 //! The container on its node.
 
 use super::{Check, note, said, when};
-use crate::model::container::Status;
+use crate::model::container::{Access, Origin, Status};
 use crate::model::facts::Facts;
 use crate::model::finding::{Finding, Severity};
 
@@ -10,6 +10,8 @@ pub(super) const RULES: &[Check] = &[
     Check { id: "source-dump", severity: Severity::Overridable, find: dump },
     Check { id: "source-disabled", severity: Severity::Warning, find: disabled },
     Check { id: "source-mounted", severity: Severity::Info, find: mounted },
+    Check { id: "source-no-node", severity: Severity::Warning, find: no_node },
+    Check { id: "source-image", severity: Severity::Info, find: image },
     Check { id: "source-action-script", severity: Severity::Overridable, find: action_scripts },
     Check { id: "source-user-quota", severity: Severity::Warning, find: user_quota },
 ];
@@ -56,6 +58,34 @@ fn mounted(facts: &Facts) -> Vec<Finding> {
         note("the container is stopped but mounted")
             .detail("somebody may be working in its tree")
             .subject(facts.container.root.display().to_string())
+    })
+}
+
+fn no_node(facts: &Facts) -> Vec<Finding> {
+    let container = &facts.container;
+    when(container.origin != Origin::Node, || {
+        let start = if container.starts() {
+            "it is started on the target: neither ONBOOT=no nor DISABLED=yes says otherwise"
+        } else {
+            "it is not started on the target: ONBOOT=no or DISABLED=yes says so"
+        };
+        note("the source is no running node: nothing is stopped there, and nothing is kept from starting")
+            .detail(format!("what is read does not change meanwhile; {start}"))
+            .remedy("make sure that the old node stays off, or that the container is off there for good")
+            .subject(container.ctid.as_str())
+    })
+}
+
+fn image(facts: &Facts) -> Vec<Finding> {
+    let container = &facts.container;
+    when(container.access != Access::Open, || {
+        let how = match container.access {
+            Access::Image => "this program reads it and mounts the file system in it, read-only",
+            _ => "vzctl mounts it for the copy and unmounts it after that; until then what it uses is an estimate",
+        };
+        note("the tree is in a ploop image that is not mounted")
+            .detail(how)
+            .subject(container.private.join("root.hdd").display().to_string())
     })
 }
 

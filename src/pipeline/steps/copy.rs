@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::host::Effect;
-use crate::model::container::Status;
+use crate::model::container::{Access, Origin, Status};
+use crate::model::finding::Finding;
 use crate::pipeline::migration::{Migration, excludes};
 use crate::pipeline::report::CopyFigures;
 use crate::pipeline::step::{Interrupted, Step, Undo};
@@ -17,14 +18,21 @@ impl Step<Migration<'_>> for CopyLive {
     }
 
     fn title(&self, m: &Migration<'_>) -> String {
-        format!("copy {} while the container runs ({})", m.plan.container.usage.bytes, m.tools.engine.name())
+        let runs = if m.plan.container.origin == Origin::Node { " while the container runs" } else { "" };
+        format!("copy {}{runs} ({})", m.plan.container.usage.bytes, m.tools.engine.name())
     }
 
     fn commands(&self, m: &Migration<'_>) -> Vec<String> {
         shown(m)
     }
 
+    fn skip(&self, m: &Migration<'_>) -> Option<String> {
+        let archive = m.plan.container.origin == Origin::Archive;
+        archive.then(|| "an archive does not change: it is unpacked once".to_owned())
+    }
+
     fn apply(&self, m: &mut Migration<'_>) -> Result<Value> {
+        m.open_source()?;
         let mut stats = m.copy(self.id(), Pass::Live)?;
         let mut last = stats.seconds;
         let mut passes = 1;
@@ -40,7 +48,9 @@ impl Step<Migration<'_>> for CopyLive {
     }
 
     fn undo(&self, m: &mut Migration<'_>, _: Option<&Value>) -> Result<Undo> {
-        m.close_tree().map(|()| Undo::Done)
+        let source = m.close_source();
+        m.close_tree()?;
+        source.map(|()| Undo::Done)
     }
 
     fn interrupted(&self) -> Interrupted {
@@ -73,7 +83,10 @@ impl Step<Migration<'_>> for CopyFinal {
     }
 
     fn title(&self, m: &Migration<'_>) -> String {
-        format!("send the last difference ({})", m.tools.engine.name())
+        match m.plan.container.origin {
+            Origin::Archive => format!("unpack {}", m.plan.container.tree.display()),
+            _ => format!("send the last difference ({})", m.tools.engine.name()),
+        }
     }
 
     fn commands(&self, m: &Migration<'_>) -> Vec<String> {
@@ -82,17 +95,31 @@ impl Step<Migration<'_>> for CopyFinal {
 
     fn apply(&self, m: &mut Migration<'_>) -> Result<Value> {
         still_stopped(m)?;
+        m.open_source()?;
         let stats = m.copy(self.id(), Pass::Final)?;
+        if let Err(error) = m.close_source() {
+            m.report(left_mounted(m, &error)); // everything is here: no reason to turn back
+        }
         Ok(json!({ "copy": CopyFigures::from(stats) }))
     }
 
     fn undo(&self, m: &mut Migration<'_>, _: Option<&Value>) -> Result<Undo> {
-        m.close_tree().map(|()| Undo::Done)
+        let source = m.close_source();
+        m.close_tree()?;
+        source.map(|()| Undo::Done)
     }
 
     fn interrupted(&self) -> Interrupted {
         Interrupted::Again
     }
+}
+
+fn left_mounted(m: &Migration<'_>, error: &Error) -> Finding {
+    let command = m.tools.node.unmount_command(&m.plan.container.ctid);
+    Finding::warning("source-left-mounted", "the source's image could not be unmounted after the copy")
+        .detail(error.chain().join(": "))
+        .remedy(format!("on {}: {command}", m.tools.source.label()))
+        .subject(m.ctid())
 }
 
 /// A copy of a tree that changes is no copy, and what it misses is lost.
@@ -108,11 +135,18 @@ pub(super) fn still_stopped(m: &Migration<'_>) -> Result<()> {
 
 fn shown(m: &Migration<'_>) -> Vec<String> {
     let (source, plan) = (m.tools.source.as_ref(), m.plan);
+    let opening = match plan.container.access {
+        Access::Open => None,
+        Access::Mount => Some(format!("on {}: {}", source.label(), m.tools.node.mount_command(&plan.container.ctid))),
+        Access::Image => Some(format!(
+            "mount the ploop image in {} at {}, read-only",
+            plan.container.private.join("root.hdd").display(),
+            plan.container.tree.display()
+        )),
+    };
     let commands = m.tools.engine.commands(source, &plan.container.tree, &plan.mount_point, &excludes());
-    commands
-        .iter()
-        .map(|c| format!("on {}: {c}", if c.effect() == Effect::Read { source.label() } else { "local" }))
-        .collect()
+    let place = |effect| if effect == Effect::Read { source.label() } else { "local" };
+    opening.into_iter().chain(commands.iter().map(|c| format!("on {}: {c}", place(c.effect())))).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::super::migration::Migration;
 use crate::error::Result;
-use crate::model::container::Layout;
+use crate::model::container::{Layout, Origin};
 use crate::pipeline::step::{Interrupted, Step, Undo, UndoTurn};
 use serde_json::{Value, json};
 
@@ -15,6 +15,10 @@ impl Step<Migration<'_>> for FenceSource {
 
     fn title(&self, m: &Migration<'_>) -> String {
         format!("switch autostart of container {} off on {}", m.plan.container.ctid, m.tools.source.label())
+    }
+
+    fn skip(&self, m: &Migration<'_>) -> Option<String> {
+        (m.plan.container.origin != Origin::Node).then(|| super::NO_NODE.to_owned())
     }
 
     fn commands(&self, m: &Migration<'_>) -> Vec<String> {

@@ -46,3 +46,6 @@ pub fn ids() -> Vec<&'static str> {
 
 /// Why a container that did not run on the source is not started on the target.
 const NOT_RUNNING: &str = "the container did not run on the source";
+
+/// Why nothing is stopped and nothing is fenced.
+const NO_NODE: &str = "the source is no running node: make sure that the old one stays off";

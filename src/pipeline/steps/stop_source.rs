@@ -2,7 +2,7 @@
 
 use super::super::migration::Migration;
 use crate::error::{Doing, Error, Result};
-use crate::model::container::{Layout, Status};
+use crate::model::container::{Layout, Origin, Status};
 use crate::pipeline::clock;
 use crate::pipeline::step::{Interrupted, Step, Undo, UndoTurn};
 use serde_json::{Value, json};
@@ -17,6 +17,10 @@ impl Step<Migration<'_>> for StopSource {
 
     fn title(&self, m: &Migration<'_>) -> String {
         format!("stop container {} on {}", m.plan.container.ctid, m.tools.source.label())
+    }
+
+    fn skip(&self, m: &Migration<'_>) -> Option<String> {
+        (m.plan.container.origin != Origin::Node).then(|| super::NO_NODE.to_owned())
     }
 
     fn commands(&self, m: &Migration<'_>) -> Vec<String> {
