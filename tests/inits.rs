@@ -328,6 +328,9 @@ fn no_boot_script_mounts_devpts_over_lxcs() {
         (&suse, "etc/init.d/boot", "mount -n -t devpts -o mode=0620,gid=5 devpts /dev/pts", true),
         (&suse, "etc/init.d/boot", "mount -n -t devpts -o mode=0620,gid=5 devpts /dev/pts || {\n  x; }", false),
         (&suse, "etc/init.d/boot", "mount -n -t devpts -o mode=0620 \\\n  devpts /dev/pts", false),
+        (&suse, "etc/init.d/boot", "test -d /dev/pts && mount -n -t devpts devpts /dev/pts", false),
+        (&arch, "etc/rc.sysinit", "if x; then /bin/mount -t devpts devpts /dev/pts; fi", false),
+        (&gentoo, "sbin/rc", "[[ -d /dev/pts ]] && try mount -t devpts none /dev/pts", false),
     ] {
         let text = |line: &str| {
             format!("#!/bin/bash\n# mount -t devpts devpts /dev/pts\nif x; then\n\t{line}\n\teend $?\nfi\n")
