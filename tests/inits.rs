@@ -345,3 +345,31 @@ fn no_boot_script_mounts_devpts_over_lxcs() {
         assert!(shell.success(), "{path}: {line}");
     }
 }
+
+#[test]
+fn what_a_person_wrote_about_venet0_stays_and_is_named() {
+    let scripts = "etc/sysconfig/network-scripts";
+    let tree = file("etc/redhat-release", "CentOS release 6.10 (Final)\n")
+        + &file(&format!("{scripts}/ifcfg-venet0"), "DEVICE=venet0\n")
+        + &file(&format!("{scripts}/route-venet0"), "# own\n10.55.0.0/16 dev venet0\n")
+        + &file(
+            "etc/sysconfig/iptables",
+            "# -i venet0\n-A INPUT -i eth1 -j ACCEPT\n-A INPUT -i venet0 -j DROP\x1b[2J\n",
+        )
+        + &file("etc/rc.d/rc.local", "#!/bin/sh\ntouch /var/lock/subsys/local # venet0\n")
+        + "=== link etc/rc.local -> rc.d/rc.local\n"
+        + &file("etc/shorewall/interfaces", "net venet0 detect\n");
+    let Some(fixed) = Fixed::new(&tree) else { return };
+    let named = fixed.report.findings.iter().filter(|f| f.id == "fixup-venet-named");
+    let named: Vec<_> = named.map(|f| (f.subject.as_str(), f.detail.as_str())).collect();
+    assert_eq!(
+        named,
+        [
+            ("/etc/sysconfig/iptables", "the first such line: -A INPUT -i venet0 -j DROP\\u{1b}[2J"),
+            ("/etc/shorewall/interfaces", "the first such line: net venet0 detect"),
+            ("/etc/sysconfig/network-scripts/route-venet0", "the first of them: 10.55.0.0/16 dev venet0"),
+        ]
+    );
+    assert!(fixed.text("etc/sysconfig/iptables").contains("venet0 -j DROP"));
+    assert!(!fixed.path(&format!("{scripts}/route-venet0")).exists());
+}
