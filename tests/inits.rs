@@ -373,3 +373,20 @@ fn what_a_person_wrote_about_venet0_stays_and_is_named() {
     assert!(fixed.text("etc/sysconfig/iptables").contains("venet0 -j DROP"));
     assert!(!fixed.path(&format!("{scripts}/route-venet0")).exists());
 }
+
+#[test]
+fn an_override_that_is_there_stays_and_is_named_when_the_job_would_start() {
+    let own = "# off since 2013\nmanual\n";
+    let tree = ubuntu("12.04")
+        + &file("etc/init/hwclock.conf", "task\n")
+        + &file("etc/init/hwclock.override", "env UTC=yes\n")
+        + &file("etc/init/plymouth.conf", "task\n")
+        + &file("etc/init/plymouth.override", own)
+        + &file("etc/init/tty5.conf", "start on runlevel [23]\n")
+        + &file("etc/init/tty5.override", "respawn limit 3 5\n");
+    let Some(fixed) = Fixed::new(&tree) else { return };
+    assert_eq!(fixed.text("etc/init/plymouth.override"), own);
+    assert_eq!(fixed.text("etc/init/hwclock.override"), "env UTC=yes\n");
+    assert_eq!(fixed.text("etc/init/tty5.override"), "respawn limit 3 5\n");
+    assert_eq!(fixed.unexpected(), ["/etc/init/tty5.override", "/etc/init/hwclock.override"]);
+}
