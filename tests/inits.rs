@@ -328,6 +328,9 @@ fn no_boot_script_mounts_devpts_over_lxcs() {
         (&suse, "etc/init.d/boot", "mount -n -t devpts -o mode=0620,gid=5 devpts /dev/pts", true),
         (&suse, "etc/init.d/boot", "mount -n -t devpts -o mode=0620,gid=5 devpts /dev/pts || {\n  x; }", false),
         (&suse, "etc/init.d/boot", "mount -n -t devpts -o mode=0620 \\\n  devpts /dev/pts", false),
+        (&suse, "etc/init.d/boot", "test -d /dev/pts && mount -n -t devpts devpts /dev/pts", false),
+        (&arch, "etc/rc.sysinit", "if x; then /bin/mount -t devpts devpts /dev/pts; fi", false),
+        (&gentoo, "sbin/rc", "[[ -d /dev/pts ]] && try mount -t devpts none /dev/pts", false),
     ] {
         let text = |line: &str| {
             format!("#!/bin/bash\n# mount -t devpts devpts /dev/pts\nif x; then\n\t{line}\n\teend $?\nfi\n")
@@ -341,4 +344,49 @@ fn no_boot_script_mounts_devpts_over_lxcs() {
         let shell = std::process::Command::new("bash").arg("-n").arg(fixed.path(path)).status().unwrap();
         assert!(shell.success(), "{path}: {line}");
     }
+}
+
+#[test]
+fn what_a_person_wrote_about_venet0_stays_and_is_named() {
+    let scripts = "etc/sysconfig/network-scripts";
+    let tree = file("etc/redhat-release", "CentOS release 6.10 (Final)\n")
+        + &file(&format!("{scripts}/ifcfg-venet0"), "DEVICE=venet0\n")
+        + &file(&format!("{scripts}/route-venet0"), "# own\n10.55.0.0/16 dev venet0\n")
+        + &file(
+            "etc/sysconfig/iptables",
+            "# -i venet0\n-A INPUT -i eth1 -j ACCEPT\n-A INPUT -i venet0 -j DROP\x1b[2J\n",
+        )
+        + &file("etc/rc.d/rc.local", "#!/bin/sh\ntouch /var/lock/subsys/local # venet0\n")
+        + "=== link etc/rc.local -> rc.d/rc.local\n"
+        + &file("etc/shorewall/interfaces", "net venet0 detect\n");
+    let Some(fixed) = Fixed::new(&tree) else { return };
+    let named = fixed.report.findings.iter().filter(|f| f.id == "fixup-venet-named");
+    let named: Vec<_> = named.map(|f| (f.subject.as_str(), f.detail.as_str())).collect();
+    assert_eq!(
+        named,
+        [
+            ("/etc/sysconfig/iptables", "the first such line: -A INPUT -i venet0 -j DROP\\u{1b}[2J"),
+            ("/etc/shorewall/interfaces", "the first such line: net venet0 detect"),
+            ("/etc/sysconfig/network-scripts/route-venet0", "the first of them: 10.55.0.0/16 dev venet0"),
+        ]
+    );
+    assert!(fixed.text("etc/sysconfig/iptables").contains("venet0 -j DROP"));
+    assert!(!fixed.path(&format!("{scripts}/route-venet0")).exists());
+}
+
+#[test]
+fn an_override_that_is_there_stays_and_is_named_when_the_job_would_start() {
+    let own = "# off since 2013\nmanual\n";
+    let tree = ubuntu("12.04")
+        + &file("etc/init/hwclock.conf", "task\n")
+        + &file("etc/init/hwclock.override", "env UTC=yes\n")
+        + &file("etc/init/plymouth.conf", "task\n")
+        + &file("etc/init/plymouth.override", own)
+        + &file("etc/init/tty5.conf", "start on runlevel [23]\n")
+        + &file("etc/init/tty5.override", "respawn limit 3 5\n");
+    let Some(fixed) = Fixed::new(&tree) else { return };
+    assert_eq!(fixed.text("etc/init/plymouth.override"), own);
+    assert_eq!(fixed.text("etc/init/hwclock.override"), "env UTC=yes\n");
+    assert_eq!(fixed.text("etc/init/tty5.override"), "respawn limit 3 5\n");
+    assert_eq!(fixed.unexpected(), ["/etc/init/tty5.override", "/etc/init/hwclock.override"]);
 }

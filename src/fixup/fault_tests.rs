@@ -37,6 +37,12 @@ fn every_mistake_names_file_line_and_reason() {
         (format!("{HEAD}[[action]]\ndo = \"nics\"\ndialect = \"netpln\" # here\n"), "did you mean `netplan`?"),
         (format!("{HEAD}[[action]]\ndo = \"nics\"\ndialect = \"unknown\" # here\n"), "no dialect"),
         (format!("{HEAD}[[action]]\ndo = \"remove\"\npaht = [\"a\"] # here\n"), "did you mean `path`?"),
+        (
+            format!(
+                "{HEAD}[[action]] # here\ndo = \"report\"\nid = \"own\"\nseverity = \"info\"\ntitle = \"t\"\npath = [\"a\"]\n"
+            ),
+            "both path and containing",
+        ),
         (format!("{HEAD}after = [\"host\"] # here\n{remove}"), "(did you mean \"hosts\"?)"),
         (format!("{HEAD}[when]\nversion = \">= new\" # here\n{remove}"), "range of versions"),
         (format!("{HEAD}[when]\nexists = [\"etc/a\", \"/etc/b\"] # here\n{remove}"), "/etc/b"),

@@ -1,7 +1,7 @@
 //! The getty lines of an inittab: one for the console, one for each tty that LXC offers, none for any other.
 
 use super::format::inittab::{Entry, Inittab};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a getty line serves.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,12 +92,24 @@ pub(super) fn arrange(
         digits(&e.id) && (busybox || is_getty(e)) && (which == Some(Terminal::Console) || (busybox && which.is_some()))
     };
     tab.remove_where(vz);
-    let mut seen = BTreeSet::new();
-    tab.remove_where(|e| match served(e) {
-        None => false,
-        Some(Terminal::Line) => true,
-        Some(Terminal::Tty(n)) if n == 0 || n > ttys => true,
-        Some(which) => !seen.insert(which),
+    let (mut seen, mut ignored) = (BTreeSet::new(), BTreeMap::new());
+    let mut ids = BTreeSet::new();
+    tab.remove_where(|e| {
+        let gone = match served(e) {
+            None => false,
+            Some(Terminal::Line) => true,
+            Some(Terminal::Tty(n)) if n == 0 || n > ttys => true,
+            // Another line has the id already (one that is off, or a program): init never starts this one.
+            Some(which) if !busybox && ids.contains(&e.id) => {
+                ignored.entry(which).or_insert_with(|| e.clone());
+                true
+            }
+            Some(which) => !seen.insert(which),
+        };
+        if !gone {
+            ids.insert(e.id.clone());
+        }
+        gone
     });
     // The tree's own lines say `-L` where its getty waits for a carrier without it (Debian 6).
     let program = |process: &str| process.split_whitespace().next().map(str::to_owned);
@@ -110,13 +122,14 @@ pub(super) fn arrange(
     };
     let mut without = Vec::new();
     let mut add = |tab: &mut Inittab, name: &str, ids: [String; 3], process: Option<String>| {
-        let Some(process) = process else { return without.push(name.to_owned()) };
+        let old = terminal(name).and_then(|which| ignored.get(&which));
+        let Some(process) = old.map(|e| e.process.clone()).or(process) else { return without.push(name.to_owned()) };
         if busybox {
             return tab.set(name, "", "respawn", &process);
         }
         let free = ids.into_iter().find(|id| !tab.entries().any(|e| e.id == *id));
         match free {
-            Some(id) => tab.set(&id, "2345", "respawn", &process),
+            Some(id) => tab.set(&id, old.map_or("2345", |e| &e.runlevels), "respawn", &process),
             None => without.push(name.to_owned()),
         }
     };
@@ -200,6 +213,19 @@ mod tests {
         let busybox = "ttyS0::askfirst:-/bin/sh\nttyS1::respawn:/usr/local/bin/modem\n\
             console::respawn:/sbin/getty 38400 console\ntty1::respawn:/sbin/getty 38400 tty1\n";
         assert_eq!(run(busybox, 1, None).0, busybox.replace("ttyS0::askfirst:-/bin/sh\n", ""));
+    }
+
+    #[test]
+    fn a_getty_that_init_ignores_for_its_id_gets_another() {
+        let text = "1:2345:wait:/usr/local/bin/own\n2:2345:off:/sbin/mingetty tty2\n\
+            1:2345:respawn:/sbin/mingetty console\n2:2345:respawn:/sbin/mingetty --noclear tty2\n1:2345:respawn:/sbin/mingetty tty1\n";
+        assert_eq!(
+            run(text, 2, Some("/sbin/mingetty")).0,
+            "1:2345:wait:/usr/local/bin/own\n2:2345:off:/sbin/mingetty tty2\n\
+             t1:2345:respawn:/sbin/mingetty tty1\nt2:2345:respawn:/sbin/mingetty --noclear tty2\nco:2345:respawn:/sbin/mingetty console\n"
+        );
+        let busybox = "::sysinit:/bin/a\n::sysinit:/bin/b\ntty1::respawn:/sbin/getty 38400 tty1\nconsole::respawn:/sbin/getty 38400 console\n";
+        assert_eq!(run_for(busybox, 1, None, true).0, busybox, "BusyBox has lines without an id");
     }
 
     #[test]

@@ -121,6 +121,9 @@ impl Run<'_> {
         let (path, result) = match action {
             Action::Remove(a) => return self.for_each_path(&a.path, |run, path| run.remove(a, path)),
             Action::Substitute(a) => return self.for_each_path(&a.path, |run, path| run.substitute(a, path)),
+            Action::Report(a) if !a.path.is_empty() => {
+                return self.for_each_path(&a.path, |run, path| run.report_file(a, path));
+            }
             Action::Mode(a) => return self.for_each_path(&a.path, |run, path| run.mode(a, path)),
             Action::Write(a) => (a.path.as_str(), self.each(a.each, |run, local| run.write(a, local))),
             Action::Symlink(a) => (a.path.as_str(), self.each(a.each, |run, local| run.symlink(a, local))),
@@ -310,11 +313,32 @@ impl Run<'_> {
     }
 
     fn report(&mut self, action: &Say) -> Result<()> {
+        let detail = self.context.render(&action.detail, &Local::default())?;
+        let subject = self.view.fixup.clone();
+        self.say(action, detail, subject)
+    }
+
+    /// Reports a file that has something in it, with the first line of that.
+    fn report_file(&mut self, action: &Say, path: &Path) -> Result<()> {
+        let Some(EntryKind::File | EntryKind::Symlink) = self.view.entry(path)?.map(|e| e.kind) else { return Ok(()) };
+        let seen = self.view.read(path, LastLink::Follow)?;
+        let containing = expression(action.containing.as_deref().unwrap_or_default()).map_err(Error::new)?;
+        let Some(found) = containing.find(seen.bytes()).filter(|_| seen.content.is_some()) else { return Ok(()) };
+        let (before, rest) = seen.bytes().split_at(found.start());
+        let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        let end = rest.iter().position(|b| *b == b'\n').map_or(seen.bytes().len(), |at| found.start() + at);
+        let line = String::from_utf8_lossy(&seen.bytes()[start..end]).trim().chars().take(100).collect::<String>();
+        let detail = self.context.render(&action.detail, &Local::default())?;
+        let detail = format!("{detail}{}{}", if detail.is_empty() { "" } else { ": " }, line.escape_debug());
+        self.say(action, detail, shown(&seen.path))
+    }
+
+    fn say(&mut self, action: &Say, detail: String, subject: String) -> Result<()> {
         let local = Local::default();
         let finding = Finding::new(action.severity, &action.id, self.context.render(&action.title, &local)?)
-            .detail(self.context.render(&action.detail, &local)?)
+            .detail(detail)
             .remedy(self.context.render(&action.remedy, &local)?)
-            .subject(self.view.fixup.clone());
+            .subject(subject);
         self.tell(finding);
         Ok(())
     }

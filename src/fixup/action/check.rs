@@ -136,9 +136,14 @@ impl Action {
             Action::Nics(a) if a.dialect == NetworkDialect::Unknown => {
                 Err("\"unknown\" is no dialect that can be written".into())
             }
-            Action::Nics(_) | Action::Hosts(_) | Action::Resolver(_) | Action::Securetty(_) | Action::Report(_) => {
-                Ok(())
+            Action::Report(a) => {
+                a.path.iter().try_for_each(|p| inside(p))?;
+                if a.path.is_empty() != a.containing.is_none() {
+                    return Err("a report on files needs both path and containing".into());
+                }
+                compiles(&a.containing)
             }
+            Action::Nics(_) | Action::Hosts(_) | Action::Resolver(_) | Action::Securetty(_) => Ok(()),
         }
     }
 

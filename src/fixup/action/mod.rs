@@ -399,6 +399,12 @@ pub struct Say {
     /// What to do; a template.
     #[serde(default)]
     pub remedy: String,
+    /// Patterns: the finding is made for each regular file in which `containing` finds something, and has the line.
+    #[serde(default)]
+    pub path: Vec<String>,
+    /// See `path`.
+    #[serde(default)]
+    pub containing: Option<String>,
     /// Condition.
     #[serde(default)]
     pub when: When,

@@ -27,7 +27,9 @@ pub fn fix_hosts(text: &[u8], plan: &GuestPlan, old_names: &[String]) -> Vec<u8>
     // What stands behind the name and its alias was added by the user.
     let extra = old.iter().flat_map(|(_, had)| had.iter().skip(names_in(had))).filter(|n| !wanted.contains(n));
     let words: Vec<&str> = wanted.iter().chain(extra).map(String::as_str).collect();
-    let new = lines::line(format!("{address} {}", words.join(" ")), lines::usual_end(list.iter()));
+    let was = old.as_ref().and_then(|_| list.get(at)).map(comment).unwrap_or_default();
+    let text = [format!("{address} {}", words.join(" ")).as_bytes(), was].concat();
+    let new = lines::line(text, lines::usual_end(list.iter()));
     let place = if old.is_some() { at..at + 1 } else { marker + 1..marker + 1 };
     list.splice(place, [new]);
     lines::join(&list)
@@ -110,7 +112,8 @@ pub fn fix_loopback_name(text: &[u8], plan: &GuestPlan) -> Vec<u8> {
             && had.get(old).is_some_and(local);
         if is_vzctls && !had.starts_with(&wanted) {
             let words: Vec<&str> = wanted.iter().chain(had.iter().skip(old)).map(String::as_str).collect();
-            *line = lines::line(format!("{address} {}", words.join(" ")), end);
+            let text = [format!("{address} {}", words.join(" ")).as_bytes(), comment(line)].concat();
+            *line = lines::line(text, end);
             break;
         }
     }
@@ -128,6 +131,13 @@ fn names(hostname: &str) -> Vec<String> {
 /// How many of the old line's names are the old host name and its alias.
 fn names_in(had: &[String]) -> usize {
     had.first().map_or(0, |first| 1 + usize::from(names(first).get(1).is_some_and(|short| had.get(1) == Some(short))))
+}
+
+/// What a person wrote behind the names, with the blanks in front of it.
+fn comment(line: &Line) -> &[u8] {
+    let Some(sign) = line.text.iter().position(|b| *b == b'#') else { return b"" };
+    let names = line.text[..sign].trim_ascii_end().len();
+    &line.text[names..]
 }
 
 fn entry(line: &Line) -> Option<(IpAddr, Vec<String>)> {
@@ -211,6 +221,20 @@ mod tests {
             fix(&text, &plan("web1.example.com", &["10.0.0.101/24"])),
             format!("{MARK}\r\n10.0.0.101 web1.example.com web1 mail\r\n")
         );
+    }
+
+    #[test]
+    fn a_comment_behind_the_names_stays() {
+        let new = plan("web1.example.com", &["10.0.0.1/24"]);
+        let text = format!("{MARK}\n10.0.0.101 web1.example.com  web1\tmail # caf\u{e9} #2\n");
+        let fixed = format!("{MARK}\n10.0.0.1 web1.example.com web1 mail # caf\u{e9} #2\n");
+        assert_eq!(fix(&text, &new), fixed);
+        let mut bytes = text.into_bytes();
+        bytes.splice(bytes.len() - 1.., *b"\xff\n");
+        let fixed = [fixed.trim_end().as_bytes(), b"\xff\n"].concat();
+        assert_eq!(fix_hosts(&bytes, &new, &[]), fixed, "whatever its bytes are");
+        let arch = b"127.0.0.1  old.example.com old localhost # own\n";
+        assert_eq!(fix_loopback_name(arch, &new), b"127.0.0.1 web1.example.com web1 localhost # own\n");
     }
 
     #[test]
