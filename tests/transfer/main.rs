@@ -13,4 +13,5 @@ mod desk;
 mod failures;
 mod hostile;
 mod mutations;
+mod resume;
 mod whole_tree;
