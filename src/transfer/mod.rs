@@ -8,6 +8,7 @@ mod difference;
 mod exclude;
 pub mod extract;
 mod index;
+mod lesser;
 mod listing;
 mod meter;
 mod node_names;
@@ -16,6 +17,7 @@ mod receive;
 mod rsync;
 mod running;
 mod saved;
+mod source;
 mod stamp;
 mod stream;
 mod unpack;
@@ -98,6 +100,13 @@ pub trait Engine: Send + Sync {
 
     /// Returns the commands of a pass, for a dry run; `target` is where the tree will be on this host.
     fn commands(&self, source: &dyn Host, tree: &Path, target: &Path, excludes: &[PathBuf]) -> Vec<Command>;
+
+    /// Lets the source read its tree's attributes once, so that the walk of the next pass finds them in memory: worth it
+    /// just before the container stops. Does nothing where that is of no use.
+    fn warm(&self, job: &Job<'_>) -> Result<()> {
+        let _ = job;
+        Ok(())
+    }
 
     /// Makes the target's tree equal to the source's, deletions included. A pass may be repeated at any time.
     fn run(&self, job: &Job<'_>) -> Result<Stats>;

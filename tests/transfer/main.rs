@@ -12,6 +12,7 @@ mod torture;
 mod desk;
 mod failures;
 mod hostile;
+mod lesser;
 mod mutations;
 mod resume;
 mod whole_tree;
