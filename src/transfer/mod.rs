@@ -14,6 +14,7 @@ mod meter;
 mod node_names;
 mod probe;
 mod receive;
+pub mod rehearse;
 mod rsync;
 mod running;
 mod saved;

@@ -2,6 +2,8 @@
 
 #![allow(unreachable_pub, clippy::print_stderr, clippy::unwrap_used, reason = "a test binary")]
 
+#[path = "../../fuzz/walk_body.rs"]
+mod body;
 #[path = "../support/shell_host.rs"]
 mod shell_host;
 #[path = "../support/mod.rs"]
@@ -15,4 +17,5 @@ mod hostile;
 mod lesser;
 mod mutations;
 mod resume;
+mod walk;
 mod whole_tree;
