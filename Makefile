@@ -18,9 +18,10 @@ test: ## runs every test that can run here; says which could not, and why
 	@scripts/deps.sh --best-effort build test
 	@scripts/test.sh
 
-soak: ## starts real guests and watches them for a minute: no login may respawn
+soak: ## starts real guests and watches them for a minute: no login may respawn; thousands of random deltas
 	@scripts/deps.sh --best-effort build test
 	$(CARGO) test --test boots -- --ignored
+	$(CARGO) test --test transfer -- --ignored
 
 lint: ## format, clippy, rustdoc, shellcheck: every warning is an error
 	@scripts/deps.sh --best-effort build lint

@@ -1,6 +1,6 @@
 #!/bin/bash
-# fuzz.sh [MINUTES] - builds the fuzz target on the Rust that is installed (libFuzzer's own coverage passes need no
-# nightly), and runs it over fuzz/corpus. 10 minutes unless said otherwise, 0 for the seeds alone; the seed files are not changed. Ends with
+# fuzz.sh [MINUTES] - builds the fuzz targets on the Rust that is installed (libFuzzer's own coverage passes need no
+# nightly), and runs them over fuzz/corpus. 10 minutes unless said otherwise, 0 for the seeds alone; the seed files are not changed. Ends with
 # another code than 0 when an input breaks a promise of the parser; that input is then named.
 #
 # What libFuzzer finds is kept in target/fuzz/corpus and used again by the next run.
@@ -11,8 +11,9 @@ case $minutes in '' | *[!0-9]*) printf 'fuzz.sh: "%s" is not a number of minutes
 target=${CARGO_TARGET_DIR:-target}
 mkdir -p "$target/fuzz/corpus" "$target/fuzz/artifacts"
 target=$(cd "$target/fuzz" && pwd)
-runs=-max_total_time=$((minutes * 60))
+runs=-max_total_time=$((minutes * 30)) # two targets
 [ "$minutes" != 0 ] || runs=-runs=0 # the seeds alone
+mkdir -p "$target/walk"
 host=$(rustc -vV | sed -n 's/^host: //p')
 
 # As cargo-fuzz sets them, without a sanitizer: what is hunted is panics, and the crate has no unsafe code. Dead code is
@@ -32,6 +33,6 @@ dictionary=$target/ve_conf.dict
         '$VEID' '%%\x0a' '\x0a' '\\' '\"' 5fbaabe3-6958-40ff-92a7-860e329aab41 9223372036854775807
 } | sort -u >"$dictionary"
 
-exec "$target/$host/release/ve_conf" "$target/corpus" fuzz/corpus/ve_conf "$runs" \
-    -dict="$dictionary" -artifact_prefix="$target/artifacts/" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
-    -print_final_stats=1
+common=("$runs" -artifact_prefix="$target/artifacts/" -max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1)
+"$target/$host/release/walk" "$target/walk" fuzz/corpus/walk "${common[@]}"
+exec "$target/$host/release/ve_conf" "$target/corpus" fuzz/corpus/ve_conf "${common[@]}" -dict="$dictionary"

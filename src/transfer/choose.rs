@@ -1,6 +1,7 @@
 //! Which engine copies from a source.
 
-use super::{Engine, RsyncEngine, StreamEngine, probe};
+use super::probe::{self, Userland};
+use super::{Engine, RsyncEngine, StreamEngine};
 use crate::error::Result;
 use crate::host::Host;
 use crate::model::settings::EngineChoice;
@@ -18,9 +19,9 @@ pub struct Chosen {
 /// Makes the engine that the operator asked for; `auto` takes the stream engine when the source's tar and find can do what
 /// it needs, rsync otherwise. `index`, when given, is a file in which the engine keeps what it knows for a later process.
 pub fn choose(choice: EngineChoice, source: &dyn Host, local: &Arc<dyn Host>, index: Option<&Path>) -> Result<Chosen> {
-    let stream = |why: String| Chosen {
-        engine: Box::new(index.map_or_else(StreamEngine::new, StreamEngine::with_index_file)),
-        why,
+    let stream = |userland: Userland, why: String| {
+        let engine = index.map_or_else(StreamEngine::new, StreamEngine::with_index_file);
+        Chosen { engine: Box::new(engine.knowing(source, userland)), why }
     };
     let rsync = |why: String| {
         let engine = RsyncEngine::new(Arc::clone(local));
@@ -33,23 +34,26 @@ pub fn choose(choice: EngineChoice, source: &dyn Host, local: &Arc<dyn Host>, in
         }
     };
     match choice {
-        EngineChoice::Stream => {
-            probe::stream(source)?;
-            Ok(stream("asked for".to_owned()))
-        }
+        EngineChoice::Stream => Ok(stream(probe::stream(source)?, "asked for".to_owned())),
         EngineChoice::Rsync => {
             probe::rsync(source)?;
             probe::rsync(local.as_ref())?;
             Ok(rsync("asked for".to_owned()))
         }
-        EngineChoice::Auto => match probe::stream(source) {
-            Ok(_) => Ok(stream(format!("tar and find of {} can do what it needs", source.label()))),
-            Err(lacking) => {
-                let why = lacking.chain().join(": ");
-                let missing = |e: crate::error::Error| e.because(lacking);
-                probe::rsync(source).and_then(|_| probe::rsync(local.as_ref())).map_err(missing)?;
-                Ok(rsync(why))
+        EngineChoice::Auto => {
+            let both_have_rsync = || probe::rsync(source).and_then(|_| probe::rsync(local.as_ref()));
+            match probe::stream(source) {
+                Ok(found) => match found.tar.clone() {
+                    Ok(_) => Ok(stream(found, format!("tar and find of {} can do what it needs", source.label()))),
+                    Err(lacking) if both_have_rsync().is_ok() => Ok(rsync(lacking)),
+                    Err(lacking) => Ok(stream(found, format!("there is no rsync, although {lacking}"))),
+                },
+                Err(lacking) => {
+                    let why = lacking.chain().join(": ");
+                    both_have_rsync().map_err(|e| e.because(lacking))?;
+                    Ok(rsync(why))
+                }
             }
-        },
+        }
     }
 }

@@ -13,6 +13,11 @@ pub(super) const FORMAT: [&str; 6] =
 /// Longest field, a path far beyond PATH_MAX.
 const LONGEST: u64 = 1 << 20;
 
+/// What `stat -c` prints for each path that find names, and how it is told where a name ends: no path that find names holds
+/// two slashes in a row. `%N` is the path again and for a link, whose length is its size, where it points.
+pub(super) const STAT_FORMAT: &str = "%f %u %g %s %b %Y %Z %h %i %n//%N//";
+
+/// Kinds by the letter that find prints; the position is the number that a saved index has for them.
 pub(super) const LETTERS: [(u8, Kind); 7] = [
     (b'f', Kind::File),
     (b'd', Kind::Directory),
@@ -50,6 +55,84 @@ pub(super) fn read(
         }
     }
     builder.finish()
+}
+
+/// Reads what `stat` printed in [`STAT_FORMAT`], as [`read`] does for `find`. Times are of whole seconds.
+pub(super) fn read_stat(
+    mut input: impl BufRead,
+    excludes: &Excludes,
+    mut seen: impl FnMut(u64) -> Result<()>,
+) -> Result<Index> {
+    let mut builder = Builder::new();
+    let (mut path, mut link) = (Vec::new(), Vec::new());
+    let mut count = 0;
+    while let Some(entry) = read_stat_entry(&mut input, &mut path, &mut link)? {
+        count += 1;
+        seen(count)?;
+        let below = if path == b"." { Some(&b""[..]) } else { path.strip_prefix(b"./") };
+        let below = below.ok_or_else(|| Error::new(format!("{:?} is not a path below the top", shown(&path))))?;
+        if !excludes.matches(below) {
+            builder.add(below, &link, &entry)?;
+        }
+    }
+    builder.finish()
+}
+
+fn read_stat_entry(input: &mut impl BufRead, path: &mut Vec<u8>, link: &mut Vec<u8>) -> Result<Option<Entry>> {
+    let mut facts = Vec::new();
+    for _ in 0..9 {
+        input.take(100).read_until(b' ', &mut facts).doing(|| "reading the index")?;
+    }
+    if facts.is_empty() {
+        return Ok(None);
+    }
+    let bad = |facts: &[u8]| Error::new(format!("{:?} does not describe an entry", shown(facts)));
+    let entry = parse_stat(&facts).ok_or_else(|| bad(&facts))?;
+    let cut = || Error::new("the index ends in the middle of an entry");
+    path.clear();
+    while !path.ends_with(b"//") {
+        let got = input.take(LONGEST - path.len() as u64).read_until(b'/', path).doing(|| "reading the index")?;
+        if got == 0 || path.len() as u64 == LONGEST || path.last() != Some(&b'/') {
+            return Err(cut());
+        }
+    }
+    path.truncate(path.len() - 2);
+    // BusyBox puts quotes around, GNU's stat does not when it is told so.
+    let quote = if input.fill_buf().doing(|| "reading the index")?.first() == Some(&b'\'') { "'" } else { "" };
+    let is_link = entry.kind == Kind::Symlink;
+    let q = quote.as_bytes();
+    let expected = if is_link { [q, path, q, b" -> ", q].concat() } else { path.clone() };
+    link.clear();
+    let mut found = vec![0; expected.len()];
+    input.read_exact(&mut found).map_err(|_| cut())?;
+    if found != expected {
+        return Err(Error::new(format!("the index tells two things of {:?}", shown(path))));
+    }
+    if is_link {
+        input.take(entry.size.min(LONGEST)).read_to_end(link).doing(|| "reading the index")?;
+        if link.len() as u64 != entry.size {
+            return Err(cut());
+        }
+    }
+    let mut end = vec![0; if is_link { quote.len() } else { 0 } + 3];
+    input.read_exact(&mut end).map_err(|_| cut())?;
+    if !end.ends_with(b"//\n") {
+        return Err(Error::new(format!("the link {:?} changed while it was looked at", shown(path))));
+    }
+    Ok(Some(entry))
+}
+
+fn parse_stat(facts: &[u8]) -> Option<Entry> {
+    let mut fields = facts.strip_suffix(b" ")?.split(|b| *b == b' ');
+    let mut next = || fields.next();
+    let mode = u32::try_from(number(next()?, 16)?).ok()?;
+    let (uid, gid) = (u32::try_from(number(next()?, 10)?).ok()?, u32::try_from(number(next()?, 10)?).ok()?);
+    let (size, blocks) = (number(next()?, 10)?, number(next()?, 10)?);
+    let (mtime, ctime) = (parse_time(next()?)?, parse_time(next()?)?);
+    let (links, inode) = (number(next()?, 10)?, number(next()?, 10)?);
+    let (kind, mode) = (Kind::of_mode(mode)?, mode & 0o7777);
+    let entry = Entry { kind, mode, uid, gid, size, blocks, mtime, ctime, links, inode };
+    next().is_none().then_some(entry)
 }
 
 /// Reads up to the next NUL; false at the end of the input.
@@ -124,6 +207,29 @@ mod tests {
         assert_eq!(parse_time(b"2."), None);
         for bad in ["", "-", "x", "1.x", "1.5x", "1,5", " 1", "+1", "99999999999999999999"] {
             assert_eq!(parse_time(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_stat_prints_is_read_whatever_the_names_are() {
+        let read = |text: &str| read_stat(text.as_bytes(), &Excludes::default(), |_| Ok(()));
+        let top = "41ed 0 0 4096 8 5 -6 3 2 .//.//\n";
+        let evil = "81a4 0 0 0 0 5 6 1 9 ./forged//./forged//\n";
+        let name = "./x' -> 'y\n";
+        let link = format!("a1ff 7 8 {} 0 5 6 1 3 {name}//'{name}' -> '{evil}'//\n", evil.len());
+        let literal = "a1ff 7 8 3 0 5 6 1 4 ./z//./z -> a/b//\n";
+        let index = read(&format!("{top}{link}{literal}")).unwrap();
+        assert_eq!((index.len(), index.path(1).as_slice()), (3, &name.as_bytes()[2..]));
+        assert_eq!((index.link(1), index.link(2)), (evil.as_bytes(), b"a/b".as_slice()));
+        let entry = index.entry(0);
+        assert_eq!((entry.kind, entry.mode, entry.mtime.seconds, entry.ctime.seconds), (Kind::Directory, 0o755, 5, -6));
+        let whole = format!("{top}{link}{literal}");
+        for length in (1..whole.len()).filter(|l| *l != top.len() && *l != top.len() + link.len()) {
+            assert!(read(&whole[..length]).is_err(), "{length}");
+        }
+        for bad in ["a1ff 7 8 9 0 5 6 1 3 ./z//'./z' -> 'a/b'//\n", "81a4 0 0 0 0 5 6 1 9 ./z//./y//\n", evil, "x"] {
+            let text = format!("{top}{}{bad}", if bad == evil { evil } else { "" });
+            assert!(read(&text).is_err(), "{bad}");
         }
     }
 

@@ -9,14 +9,17 @@ mod dump;
 mod exclude;
 pub mod extract;
 mod index;
+mod lesser;
 mod listing;
 mod meter;
 mod node_names;
 mod probe;
 mod receive;
+pub mod rehearse;
 mod rsync;
 mod running;
 mod saved;
+mod source;
 mod stamp;
 mod stream;
 mod unpack;
@@ -103,14 +106,15 @@ pub trait Engine: Send + Sync {
     /// Returns the commands of a pass, for a dry run; `target` is where the tree will be on this host.
     fn commands(&self, source: &dyn Host, tree: &Path, target: &Path, excludes: &[PathBuf]) -> Vec<Command>;
 
-    /// Makes the target's tree equal to the source's, deletions included. A pass may be repeated at any time.
-    fn run(&self, job: &Job<'_>) -> Result<Stats>;
-
-    /// Walks the source so that the next pass finds it in the node's memory; nothing else comes of it.
+    /// Lets the source read its tree's attributes once, so that the walk of the next pass finds them in memory: worth it
+    /// just before the container stops. Does nothing where that is of no use.
     fn warm(&self, job: &Job<'_>) -> Result<()> {
         let _ = job;
         Ok(())
     }
+
+    /// Makes the target's tree equal to the source's, deletions included. A pass may be repeated at any time.
+    fn run(&self, job: &Job<'_>) -> Result<Stats>;
 
     /// Says that something other than a pass is about to change the target: the next pass has to look at all of it.
     fn target_changes(&self, job: &Job<'_>) -> Result<()> {

@@ -8,19 +8,20 @@ use super::delta;
 use super::exclude::Excludes;
 use super::extract::Extractor;
 use super::index::Index;
-use super::listing;
+use super::lesser::Lesser;
 use super::meter::Meter;
 use super::node_names::NodeNames;
-use super::probe::{self, Tar};
+use super::probe::{self, Lister, Tar, Userland};
 use super::receive::Copy;
-use super::running::watch;
 use super::saved::{self, SavedIndexes};
+use super::source::{self, Listing};
 use super::verify::{self, Check, Verified};
 use super::{Engine, Job, Pass, Stats};
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Result};
 use crate::host::{Command, Host, Output};
+use crate::model::finding::Finding;
+use std::collections::HashMap;
 use std::ffi::OsString;
-use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,6 +29,8 @@ use std::time::{Duration, Instant};
 /// Copies with the source's find and tar; nothing else is needed there.
 #[derive(Debug)]
 pub struct StreamEngine {
+    /// What the programs of a source can do, by its label; asked once.
+    userlands: Mutex<HashMap<String, Userland>>,
     saved: SavedIndexes,
     /// An entry that changed less than this before its index was taken is not sure to be what was sent: a change time has
     /// the grain of a clock tick (a whole second on old file systems), and a page that a program maps and writes gets a
@@ -46,7 +49,12 @@ impl Default for StreamEngine {
 impl StreamEngine {
     /// Makes an engine that remembers its passes as long as it lives.
     pub fn new() -> StreamEngine {
-        StreamEngine { saved: SavedIndexes::default(), unsure: Duration::from_secs(60), last: Mutex::default() }
+        StreamEngine {
+            userlands: Mutex::default(),
+            saved: SavedIndexes::default(),
+            unsure: Duration::from_secs(60),
+            last: Mutex::default(),
+        }
     }
 
     /// Makes an engine that keeps the index of the last pass in a file, for a later process.
@@ -61,17 +69,32 @@ impl StreamEngine {
         self
     }
 
+    /// Takes what was found out about a source before.
+    #[must_use]
+    pub(super) fn knowing(self, source: &dyn Host, userland: Userland) -> StreamEngine {
+        self.userlands.lock().unwrap_or_else(PoisonError::into_inner).insert(source.label().to_owned(), userland);
+        self
+    }
+
+    fn userland(&self, source: &dyn Host) -> Result<Userland> {
+        let known = || self.userlands.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(userland) = known().get(source.label()) {
+            return Ok(userland.clone());
+        }
+        let userland = probe::stream(source)?;
+        known().insert(source.label().to_owned(), userland.clone());
+        Ok(userland)
+    }
+
     fn pass(&self, job: &Job<'_>) -> Result<Stats> {
         let started = Instant::now();
         self.keep_index(None);
-        let tar = probe::stream(job.source)?;
-        let names = NodeNames::new(job.source);
-        // The clock before the index: what changes later has a later change time.
-        let sure_before = probe::clock(job.source)? - i64::try_from(self.unsure.as_secs()).unwrap_or(i64::MAX);
+        let userland = self.userland(job.source)?;
         let excludes = Excludes::new(&job.excludes);
         let mut meter = Meter::new(job);
         meter.say();
-        let (index, index_bytes) = read_index(job, &excludes)?;
+        let Listing { index, bytes: index_bytes, clock } = source::list(job, userland.lister, &excludes)?;
+        let sure_before = clock - i64::try_from(self.unsure.as_secs()).unwrap_or(i64::MAX);
         let earlier = self.saved.earlier(job, &index);
         let known = earlier.trusted && earlier.difference.is_empty();
         if !known {
@@ -83,33 +106,45 @@ impl StreamEngine {
             delta::compare(&index, &earlier.difference.same, &excludes, job.target, job.cancel)?
         };
         let young = |i: usize| index.entry(i).ctime.seconds >= sure_before;
-        let checkpoint = self.saved.begin(job, &index, &delta.needed, &young)?;
-        let arrived = vec![false; index.len()];
-        let extractor = Extractor::new(job.target)?;
-        let needed = delta.needed;
-        let mut copy = Copy { job, index: &index, needed, arrived, extractor, meter, sent: 0, checkpoint };
-        copy.everything(tar, &names)?;
-        let mut findings = copy.extractor.finish()?;
-        findings.extend(earlier.finding);
-        findings.extend(copy.sockets());
-        copy.check_complete()?;
+        let mut received = match &userland.tar {
+            Ok(tar) => {
+                let checkpoint = self.saved.begin(job, &index, &delta.needed, &young)?;
+                let arrived = vec![false; index.len()];
+                let extractor = Extractor::new(job.target)?;
+                let needed = delta.needed;
+                let mut copy = Copy { job, index: &index, needed, arrived, extractor, meter, sent: 0, checkpoint };
+                copy.everything(*tar, &NodeNames::new(job.source))?;
+                let mut findings = copy.extractor.finish()?;
+                findings.extend(copy.sockets());
+                copy.check_complete()?;
+                let Copy { needed, arrived, meter, sent, .. } = copy;
+                Received { needed, arrived, meter, sent, findings }
+            }
+            Err(why) => {
+                let mut copy = Lesser::new(job, &index, delta.needed, meter)?;
+                let findings = copy.everything(&userland, why)?;
+                let Lesser { needed, arrived, meter, sent, .. } = copy;
+                Received { needed, arrived, meter, sent, findings }
+            }
+        };
+        received.findings.extend(earlier.finding);
         if job.pass == Pass::Final || self.saved.outlive_us() {
             // Errors of delayed writes show up here, or nowhere; and what is written down must be on the disk.
             rustix::fs::syncfs(job.target).doing(|| format!("writing {} to its disk", job.target.path().display()))?;
         }
-        let sure = |i: usize| (copy.arrived[i] || !copy.needed[i]) && !young(i);
+        let sure = |i: usize| (received.arrived[i] || !received.needed[i]) && !young(i);
         if !known {
             self.saved.save(job, &index, &sure)?;
         }
-        copy.meter.say();
+        received.meter.say();
         let stats = Stats {
             engine: self.name().to_owned(),
-            files: copy.meter.files,
-            bytes: copy.meter.bytes,
-            sent_bytes: index_bytes + copy.sent,
+            files: received.meter.files,
+            bytes: received.meter.bytes,
+            sent_bytes: index_bytes + received.sent,
             deleted: delta.deleted,
             seconds: started.elapsed().as_secs_f64(),
-            findings,
+            findings: received.findings,
         };
         self.keep_index((job.pass == Pass::Final).then(|| (saved::key(job), index)));
         Ok(stats)
@@ -120,13 +155,29 @@ impl StreamEngine {
     }
 }
 
+/// What came of a pass.
+struct Received<'a> {
+    needed: Vec<bool>,
+    arrived: Vec<bool>,
+    meter: Meter<'a>,
+    sent: u64,
+    findings: Vec<Finding>,
+}
+
 impl Engine for StreamEngine {
     fn name(&self) -> &'static str {
         "stream"
     }
 
     fn commands(&self, _: &dyn Host, tree: &Path, _: &Path, _: &[PathBuf]) -> Vec<Command> {
-        vec![find_command(tree), tar_command(tree, Tar { acls: true, selinux: true }, false)]
+        vec![source::find_command(tree), tar_command(tree, Tar { acls: true, selinux: true }, false)]
+    }
+
+    fn warm(&self, job: &Job<'_>) -> Result<()> {
+        match self.userland(job.source)?.lister {
+            Lister::Printf => source::warm(job).doing(|| format!("walking {}", job.tree.display())),
+            Lister::Stat => Ok(()),
+        }
     }
 
     fn run(&self, job: &Job<'_>) -> Result<Stats> {
@@ -139,11 +190,6 @@ impl Engine for StreamEngine {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
         verify::verify(job, check, last.filter(|(key, _)| *key == saved::key(job)).map(|(_, index)| index))
     }
-}
-
-fn find_command(tree: &Path) -> Command {
-    // `/.`: the tree's top may be a link, and is entered then.
-    Command::read("find").arg(tree.join(".")).arg("-xdev").args(listing::FORMAT)
 }
 
 pub(super) fn tar_command(tree: &Path, tar: Tar, recursive: bool) -> Command {
@@ -161,23 +207,6 @@ pub(super) fn tar_command(tree: &Path, tar: Tar, recursive: bool) -> Command {
     command.args(["--blocking-factor=128", "--no-unquote", "--null"]).arg(directory).arg("--files-from=-").pipe_stdin()
 }
 
-pub(super) fn read_index(job: &Job<'_>, excludes: &Excludes) -> Result<(Index, u64)> {
-    let doing = || format!("listing {}", job.tree.display());
-    let mut bytes = 0;
-    let command = find_command(&job.tree);
-    let ended = watch(job.source, &command, job.cancel, None, |output| {
-        let input = BufReader::with_capacity(256 << 10, Counting { inner: output, count: &mut bytes });
-        listing::read(input, excludes, |_| job.cancel.check())
-    })
-    .doing(doing)?;
-    check_status(job, &command, &ended.output, &["No such file or directory", "Not a directory"], 1).doing(doing)?;
-    let index = ended.result.doing(doing)?;
-    if index.len() == 0 {
-        return Err(Error::new("there is nothing, not even the top directory")).doing(doing);
-    }
-    Ok((index, bytes))
-}
-
 /// Accepts an exit status: 0 always; on the live pass also up to `worst` when everything that was said is one of `known`.
 pub(super) fn check_status(
     job: &Job<'_>,
@@ -189,23 +218,13 @@ pub(super) fn check_status(
     let live = job.pass == Pass::Live && (1..=worst).contains(&output.status);
     let text = String::from_utf8_lossy(&output.stderr);
     // A name with a newline makes several lines of one message, and the first line may be cut off.
-    let strange =
-        text.split("\ntar: ").flat_map(|m| m.split("\nfind: ")).find(|m| !known.iter().any(|k| m.contains(k)));
+    let strange = text
+        .split("\ntar: ")
+        .flat_map(|m| m.split("\nfind: "))
+        .flat_map(|m| m.split("\nstat: "))
+        .find(|m| !known.iter().any(|k| m.contains(k)));
     if output.status == 0 || (live && (strange.is_none() || output.stderr.len() >= 60 << 10)) {
         return Ok(());
     }
     output.clone().ok(command, job.source.label()).map(drop)
-}
-
-struct Counting<'a, R> {
-    inner: R,
-    count: &'a mut u64,
-}
-
-impl<R: Read> Read for Counting<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        *self.count += n as u64;
-        Ok(n)
-    }
 }

@@ -59,10 +59,20 @@ impl Desk {
     /// Copies to the desk's target and tells `events`.
     pub fn copy_telling(&self, engine: &dyn Engine, pass: Pass, events: &dyn EventSink) -> Result<Stats> {
         let root = Rootfs::open(&self.target)?;
-        engine.run(&Job {
+        engine.run(&self.job(&root, pass, events))
+    }
+
+    /// Warms the desk's source.
+    pub fn warm(&self, engine: &dyn Engine) -> Result<()> {
+        let root = Rootfs::open(&self.target)?;
+        engine.warm(&self.job(&root, Pass::Final, &Silent))
+    }
+
+    fn job<'a>(&'a self, root: &'a Rootfs, pass: Pass, events: &'a dyn EventSink) -> Job<'a> {
+        Job {
             source: &self.host,
             tree: self.source.clone(),
-            target: &root,
+            target: root,
             pass,
             excludes: self.excludes.clone(),
             tuning: Tuning::default(),
@@ -71,7 +81,7 @@ impl Desk {
             expected: None,
             events,
             cancel: &self.cancel,
-        })
+        }
     }
 
     /// Fails with the list of differences unless the trees are equal.

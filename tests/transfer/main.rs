@@ -2,6 +2,8 @@
 
 #![allow(unreachable_pub, clippy::print_stderr, clippy::unwrap_used, reason = "a test binary")]
 
+#[path = "../../fuzz/walk_body.rs"]
+mod body;
 #[path = "../support/shell_host.rs"]
 mod shell_host;
 #[path = "../support/mod.rs"]
@@ -12,6 +14,9 @@ mod torture;
 mod desk;
 mod failures;
 mod hostile;
+mod lesser;
 mod mutations;
+mod resume;
 mod verify;
+mod walk;
 mod whole_tree;

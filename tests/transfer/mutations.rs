@@ -241,10 +241,10 @@ fn mutate_at_random(dice: &mut Dice, top: &Path) {
     }
 }
 
-fn rounds(test: &str, engine: &dyn Engine, seed: u64) {
+fn rounds(test: &str, engine: &dyn Engine, seed: u64, count: usize) {
     let Some(desk) = Desk::new(test) else { return };
     let mut dice = Dice(seed);
-    for round in 0..60 {
+    for round in 0..count {
         for _ in 0..=dice.roll(12) {
             mutate_at_random(&mut dice, &desk.source);
         }
@@ -260,14 +260,27 @@ fn rounds(test: &str, engine: &dyn Engine, seed: u64) {
     }
 }
 
+/// Rounds of several seeds side by side: most of their time they wait for the next second.
+fn rounds_side_by_side(test: &str, seeds: std::ops::Range<u64>, count: usize) {
+    std::thread::scope(|scope| {
+        for seed in seeds {
+            scope.spawn(move || rounds(test, &stream(), seed, count));
+        }
+    });
+}
+
 #[test]
 fn stream_follows_random_mutations() {
-    for seed in [1, 2] {
-        rounds("stream_follows_random_mutations", &stream(), seed);
-    }
+    rounds_side_by_side("stream_follows_random_mutations", 1..9, 125);
+}
+
+#[test]
+#[ignore = "minutes of random changes: make soak"]
+fn stream_follows_random_mutations_for_minutes() {
+    rounds_side_by_side("stream_follows_random_mutations_for_minutes", 100..116, 500);
 }
 
 #[test]
 fn rsync_follows_random_mutations() {
-    rounds("rsync_follows_random_mutations", &rsync(), 3);
+    rounds("rsync_follows_random_mutations", &rsync(), 3, 60);
 }

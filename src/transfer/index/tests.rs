@@ -47,7 +47,8 @@ fn output_that_is_cut_or_hostile_is_an_error() {
     }
     assert!(index(&format!("{TREE}{TREE}")).is_err());
     // What is in a directory comes with it, and no later; the top comes first.
-    assert!(index(&format!("{TREE}f 644 0 0 0 0 1.0 1.0 1 5\0a/later\0\0")).is_err());
+    let at_the_top = "d 755 0 0 0 0 1.0 1.0 1 5\0z\0\0";
+    assert!(index(&format!("{TREE}{at_the_top}f 644 0 0 0 0 1.0 1.0 1 5\0a/later\0\0")).is_err());
     assert!(index("f 644 0 0 0 0 1.0 1.0 1 5\0x\0\0").is_err());
     assert!(index("f 644 0 0 0 0 1.0 1.0 1 5\0\0\0").is_err());
 }

@@ -12,6 +12,7 @@ use super::Job;
 use super::exclude::Excludes;
 use super::index::Index;
 use super::meter::Meter;
+use super::probe;
 use crate::error::{Doing, Error, Result};
 use crate::model::finding::Finding;
 use crate::model::settings::{IdRange, Verify};
@@ -150,7 +151,7 @@ fn compare(job: &Job<'_>, check: &Check<'_>, index: Option<Index>) -> Result<Ver
     let excludes = Excludes::new(&job.excludes);
     let index = match index {
         Some(index) => index,
-        None => super::stream::read_index(job, &excludes)?.0,
+        None => listing(job, &excludes)?,
     };
     let mut meter = Meter::new(job);
     meter.total = Some((index.len() as u64, 0));
@@ -171,6 +172,10 @@ fn compare(job: &Job<'_>, check: &Check<'_>, index: Option<Index>) -> Result<Ver
     meter.say();
     tally.verified.seconds = started.elapsed().as_secs_f64();
     Ok(tally.verified)
+}
+
+fn listing(job: &Job<'_>, excludes: &Excludes) -> Result<Index> {
+    Ok(super::source::list(job, probe::stream(job.source)?.lister, excludes)?.index)
 }
 
 #[cfg(test)]

@@ -1,0 +1,330 @@
+//! A tar that says less than GNU's new ones: no change times, no extended attributes, no fractions of seconds, and names
+//! only as arguments. Its members bring the content; the attributes come from the index, and the extended ones from
+//! `getfattr` when the source has it.
+//!
+//! Without change times nobody can tell whether a member is what the index saw, so nothing is taken from a tree in which
+//! somebody may swap a directory for a link: only the last pass is made this way.
+
+use super::archive::{Archive, Member, MemberKind};
+use super::delta::link_groups;
+use super::extract::{Extractor, member_path};
+use super::index::{Entry, Index, digest_of};
+use super::meter::Meter;
+use super::node_names::NodeNames;
+use super::probe::{Lister, Userland};
+use super::running::watch;
+use super::{Job, Pass};
+use crate::error::{Doing, Error, Result};
+use crate::host::Command;
+use crate::model::finding::Finding;
+use crate::rootfs::attributes::{Attributes, Kind, Xattrs, shown};
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read};
+
+const TAR: &str = "cd \"$1\" && exec xargs -0 tar -c -f - --no-recursion";
+const GETFATTR: &str = "cd \"$1\" && exec xargs -0 getfattr -h -d -m - -e hex";
+/// Longest line of getfattr: a value of 64 KiB in hexadecimal digits, a path of PATH_MAX with every byte escaped.
+const LONGEST_LINE: u64 = 256 << 10;
+/// The bits of a time that eleven octal digits hold; some write no more, and 0 for a time before 1970.
+const TIME_BITS: i64 = (1 << 33) - 1;
+/// Most bytes of extended attributes of a tree; far more than any tree has that is not made for this.
+const MOST_XATTRS: usize = 256 << 20;
+
+/// A pass at work.
+pub(super) struct Lesser<'a> {
+    job: &'a Job<'a>,
+    index: &'a Index,
+    pub(super) needed: Vec<bool>,
+    pub(super) arrived: Vec<bool>,
+    extractor: Extractor,
+    pub(super) meter: Meter<'a>,
+    pub(super) sent: u64,
+    xattrs: HashMap<usize, Xattrs>,
+}
+
+impl<'a> Lesser<'a> {
+    pub(super) fn new(job: &'a Job<'a>, index: &'a Index, needed: Vec<bool>, meter: Meter<'a>) -> Result<Lesser<'a>> {
+        let (arrived, extractor) = (vec![false; index.len()], Extractor::new(job.target)?);
+        Ok(Lesser { job, index, needed, arrived, extractor, meter, sent: 0, xattrs: HashMap::new() })
+    }
+
+    /// Receives all that is needed; `why` says why this tar is a lesser one. Returns what was not carried.
+    pub(super) fn everything(&mut self, userland: &Userland, why: &str) -> Result<Vec<Finding>> {
+        if self.job.pass == Pass::Live {
+            return Err(Error::new(format!("{why}, and this one does not tell when an entry changed"))
+                .hint("copy with --engine rsync, or only after the container was stopped"));
+        }
+        let wanted = |i: &usize| self.needed[*i] && self.index.entry(*i).kind != Kind::Socket;
+        let mut list = Vec::new();
+        for position in (0..self.index.len()).filter(wanted) {
+            // Never begins with a dash, and the top is `./`.
+            list.extend_from_slice(b"./");
+            list.extend_from_slice(&self.index.path(position));
+            list.push(0);
+        }
+        let carries_xattrs = userland.has("getfattr");
+        if !list.is_empty() {
+            if carries_xattrs {
+                self.read_xattrs(&list).doing(|| "reading extended attributes")?;
+            }
+            self.read_content(&list)?;
+        }
+        self.make_sockets()?;
+        self.join_groups()?;
+        let mut findings = self.extractor.finish()?;
+        self.check_complete()?;
+        if self.needed.contains(&true) {
+            findings.push(finding(userland.lister, carries_xattrs, why));
+        }
+        Ok(findings)
+    }
+
+    fn read_content(&mut self, list: &[u8]) -> Result<()> {
+        let (job, index) = (self.job, self.index);
+        let names = NodeNames::new(job.source);
+        run(job, TAR, list, |output| {
+            let mut input = BufReader::with_capacity(256 << 10, output);
+            // One archive for each list of arguments that fits, zeros between them.
+            while skip_zeros(&mut input)? {
+                let mut archive = Archive::new(&mut input, &names);
+                while let Some(member) = archive.next_member()? {
+                    job.cancel.check()?;
+                    let path = member_path(&member.name)?;
+                    let position = index.find(&path).filter(|i| self.needed[*i]);
+                    let position = position
+                        .ok_or_else(|| Error::new(format!("tar sent {}, which nobody asked for", shown(&path))))?;
+                    let member = self.complete(position, member)?;
+                    let meter = &mut self.meter;
+                    self.extractor.extract(&path, &member, &mut archive, job.cancel, &mut |bytes| {
+                        meter.bytes += bytes;
+                        meter.tick();
+                    })?;
+                    index.set_xattrs(position, digest_of(&member.xattrs));
+                    self.arrive(position);
+                }
+                self.sent += archive.bytes_read();
+            }
+            Ok(())
+        })
+    }
+
+    /// Gives a member the attributes that the index knows. One that is not what the index saw is an error.
+    fn complete(&mut self, position: usize, member: Member) -> Result<Member> {
+        let entry = self.index.entry(position);
+        let kind = match member.kind {
+            MemberKind::File => Kind::File,
+            MemberKind::Symlink => Kind::Symlink,
+            MemberKind::CharDevice(..) => Kind::CharDevice,
+            MemberKind::BlockDevice(..) => Kind::BlockDevice,
+            MemberKind::Directory => Kind::Directory,
+            MemberKind::Fifo => Kind::Fifo,
+            MemberKind::HardLink => {
+                let original = self.index.find(&member_path(&member.link)?).filter(|i| self.arrived[*i]);
+                if original.is_some_and(|i| self.index.entry(i).inode == entry.inode) {
+                    return Ok(member);
+                }
+                return Err(self.changed(position));
+            }
+        };
+        let same = kind == entry.kind
+            && (entry.mtime.seconds < 0 || (member.mtime.seconds ^ entry.mtime.seconds) & TIME_BITS == 0)
+            && (member.size == entry.size || kind != Kind::File)
+            && (member.link == self.index.link(position) || kind != Kind::Symlink);
+        if !same {
+            return Err(self.changed(position));
+        }
+        let Entry { mode, uid, gid, mtime, .. } = entry;
+        let xattrs = self.xattrs.remove(&position).unwrap_or_default();
+        Ok(Member { mode, uid, gid, mtime, xattrs, ..member })
+    }
+
+    fn changed(&self, position: usize) -> Error {
+        Error::new(format!("{} changed while it was copied", shown(&self.index.path(position))))
+            .hint("the container must not run during the last pass: is it stopped?")
+    }
+
+    fn arrive(&mut self, position: usize) {
+        if !std::mem::replace(&mut self.arrived[position], true) {
+            self.meter.files += 1;
+        }
+        self.meter.tick();
+    }
+
+    fn make_sockets(&mut self) -> Result<()> {
+        let mut made = std::collections::HashSet::new();
+        for (position, entry) in self.index.entries().enumerate() {
+            if self.needed[position] && entry.kind == Kind::Socket && made.insert(entry.inode) {
+                let Entry { mode, uid, gid, mtime, .. } = entry;
+                let attributes = Attributes { mode, uid, gid, mtime, ..Attributes::default() };
+                self.extractor.make_socket(&self.index.path(position), &attributes)?;
+                self.arrive(position);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the names of one inode one inode: tar knows only those of one list of arguments.
+    fn join_groups(&mut self) -> Result<()> {
+        for group in link_groups(self.index).values() {
+            let Some(first) = group.iter().copied().find(|i| self.needed[*i] && self.arrived[*i]) else { continue };
+            let original = self.index.path(first);
+            for other in group.iter().copied().filter(|i| *i != first) {
+                let name = self.index.path(other);
+                if !self.extractor.same(&name, &original)? {
+                    self.extractor.hard_link(&name, &original)?;
+                }
+                self.arrive(other);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_complete(&self) -> Result<()> {
+        let mut lost = (0..self.index.len()).filter(|i| self.needed[*i] && !self.arrived[*i]);
+        let Some(first) = lost.next() else { return Ok(()) };
+        let first = shown(&self.index.path(first));
+        Err(Error::new(format!("{} entries did not arrive, the first of them {first}", lost.count() + 1)))
+    }
+
+    fn read_xattrs(&mut self, list: &[u8]) -> Result<()> {
+        let index = self.index;
+        let read = |output: Box<dyn Read + Send>| parse_getfattr(BufReader::new(output), |path| index.find(path));
+        self.xattrs = run(self.job, GETFATTR, list, read)?;
+        Ok(())
+    }
+}
+
+/// Runs a script in the tree with `list` as its input. What the script said is the reason of whatever went wrong.
+fn run<T: Send>(
+    job: &Job<'_>,
+    script: &str,
+    list: &[u8],
+    read: impl FnOnce(Box<dyn Read + Send>) -> Result<T> + Send,
+) -> Result<T> {
+    let command = Command::read("/bin/sh").args(["-c", script, "sh"]).arg(&job.tree).pipe_stdin();
+    let ended = watch(job.source, &command, job.cancel, Some(list), read)?;
+    let status = ended.output.ok(&command, job.source.label());
+    match (ended.result, status) {
+        (Ok(value), status) => status.map(|_| value),
+        (Err(e), Err(reason)) => Err(Error::new(e.chain().join(": ")).because(reason)),
+        (Err(e), Ok(_)) => Err(e),
+    }
+}
+
+fn finding(lister: Lister, carries_xattrs: bool, why: &str) -> Finding {
+    let mut lost = vec!["the holes of sparse files, which are full of zeros now"];
+    if lister == Lister::Stat {
+        lost.push("fractions of a second of times");
+    }
+    if !carries_xattrs {
+        lost.push("extended attributes, capabilities and ACLs, for which getfattr is missing there");
+    }
+    let title = "the source's tar does not carry everything";
+    Finding::warning("copy-lesser-tar", title)
+        .detail(format!("{why}. Not carried: {}", lost.join("; ")))
+        .remedy("copy from a system with GNU tar, or with --engine rsync")
+}
+
+/// Goes to the next byte that is not zero; false at the end of the input.
+fn skip_zeros(input: &mut impl BufRead) -> Result<bool> {
+    loop {
+        let buffer = input.fill_buf().doing(|| "reading the archive")?;
+        if buffer.is_empty() {
+            return Ok(false);
+        }
+        let zeros = buffer.iter().take_while(|b| **b == 0).count();
+        let more = zeros < buffer.len();
+        input.consume(zeros);
+        if more {
+            return Ok(true);
+        }
+    }
+}
+
+/// Reads what `getfattr -d -e hex` prints: `# file: PATH`, lines `NAME=0xHEX`, an empty line; odd bytes of names as `\ooo`.
+fn parse_getfattr(mut input: impl BufRead, find: impl Fn(&[u8]) -> Option<usize>) -> Result<HashMap<usize, Xattrs>> {
+    let mut all: HashMap<usize, Xattrs> = HashMap::new();
+    let (mut line, mut size) = (Vec::new(), 0);
+    let mut current = None;
+    loop {
+        line.clear();
+        if (&mut input).take(LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
+            return Ok(all);
+        }
+        let bad = |line: &[u8]| Error::new(format!("getfattr says {:?}", shown(line)));
+        let text = line.strip_suffix(b"\n").ok_or_else(|| bad(&line))?;
+        if let Some(path) = text.strip_prefix(b"# file: ") {
+            let path = member_path(&unescape(path).ok_or_else(|| bad(text))?)?;
+            current = Some(find(&path).ok_or_else(|| bad(text))?);
+        } else if !text.is_empty() {
+            let equals = text.iter().position(|b| *b == b'=').unwrap_or(text.len());
+            let (name, value) = text.split_at(equals);
+            // No sign of equality: the attribute is empty.
+            let value = if value.is_empty() { Some(Vec::new()) } else { value.strip_prefix(b"=0x").and_then(from_hex) };
+            let (Some(position), Some(name), Some(value)) = (current, unescape(name), value) else {
+                return Err(bad(text));
+            };
+            size += name.len() + value.len();
+            if size > MOST_XATTRS {
+                return Err(Error::new("the tree has more extended attributes than can be held"));
+            }
+            all.entry(position).or_default().insert(name, value);
+        }
+    }
+}
+
+fn unescape(text: &[u8]) -> Option<Vec<u8>> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if *first != b'\\' {
+            plain.push(*first);
+            continue;
+        }
+        let digits = std::str::from_utf8(rest.get(..3)?).ok()?;
+        plain.push(u8::from_str_radix(digits, 8).ok()?);
+        rest = &rest[3..];
+    }
+    Some(plain)
+}
+
+fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
+    let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    text.chunks(2).map(|pair| Some(pair).filter(|pair| pair.len() == 2).and_then(digits)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_getfattr_prints_is_read() {
+        let text = "# file: a b\nuser.empty\nuser.x=0x410a00\n\n# file: d/new\\012line\\134\ntrusted.a\\075b=0xff\n\n# file: .\n";
+        let find = |path: &[u8]| [b"".as_slice(), b"a b", b"d/new\nline\\"].iter().position(|known| *known == path);
+        let found = parse_getfattr(text.as_bytes(), find).unwrap();
+        assert_eq!(found[&1], Xattrs::from([(b"user.empty".into(), vec![]), (b"user.x".into(), b"A\n\0".into())]));
+        assert_eq!(found[&2], Xattrs::from([(b"trusted.a=b".into(), vec![0xff])]));
+        assert_eq!(found.len(), 2);
+        for bad in [
+            "user.x=0x41\n",
+            "# file: unknown\n",
+            "# file: a b\nuser.x=0x4\n",
+            "# file: a b\nuser.x=41\n",
+            "# file: \\9\n",
+            "# file: ../x\n",
+            "# file: a b",
+        ] {
+            assert!(parse_getfattr(bad.as_bytes(), find).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn zeros_between_archives_are_skipped() {
+        let bytes = [vec![0; 700], b"x".to_vec()].concat();
+        let mut input = BufReader::with_capacity(512, bytes.as_slice());
+        assert!(skip_zeros(&mut input).unwrap());
+        assert_eq!(input.fill_buf().unwrap(), b"x");
+        assert!(!skip_zeros(&mut [0; 9].as_slice()).unwrap());
+    }
+}
