@@ -25,17 +25,15 @@ use std::sync::Arc;
 
 /// Copies while the container runs. The first time it checks, plans and makes the volume; later it copies again.
 pub(super) fn sync(work: &Work<'_>, args: &SyncArgs) -> Result<()> {
-    let own = Layer {
-        name: args.name.clone().map(unplaced),
-        size: args.size.clone().map(unplaced),
-        ..args.source.layer()
-    };
+    let own =
+        Layer { name: args.name.clone().map(unplaced), size: args.size.clone().map(unplaced), ..args.source.layer() };
     let merged = work.session.merged(&own, None);
     if merged.connection.remains.vzdump.is_some() {
         return Err(Error::usage("an archive does not change: there is nothing to copy twice")
             .hint(format!("unpack it with: ovz2lxc migrate {}", args.ctid.escape_debug())));
     }
-    let open = open_copy(&work.session.store(&merged), &args.ctid, args.source.is_named().then_some(&merged.connection))?;
+    let open =
+        open_copy(&work.session.store(&merged), &args.ctid, args.source.is_named().then_some(&merged.connection))?;
     let one = match open {
         Some(known) => {
             let may = |standing: &Standing, _| match standing {

@@ -67,11 +67,7 @@ pub(super) fn run(work: &Work<'_>, args: &MigrateArgs) -> Result<()> {
 }
 
 fn own_layer(args: &MigrateArgs) -> Layer {
-    Layer {
-        name: args.name.clone().map(unplaced),
-        size: args.size.clone().map(unplaced),
-        ..args.source.layer()
-    }
+    Layer { name: args.name.clone().map(unplaced), size: args.size.clone().map(unplaced), ..args.source.layer() }
 }
 
 fn report_format(format: Format) -> ReportFormat {

@@ -148,8 +148,7 @@ pub(super) fn copy(work: &Work<'_>, args: &CopyArgs) -> Result<()> {
         events: Arc::as_ref(&work.session.events),
         cancel: &work.session.cancel,
     };
-    let stats =
-        engine.run(&job).doing(|| format!("copying {} to {}", args.from.escape_debug(), args.to.display()))?;
+    let stats = engine.run(&job).doing(|| format!("copying {} to {}", args.from.escape_debug(), args.to.display()))?;
     match args.format {
         Format::Text => work.screen.print(&screens::copied(&stats, work.screen.style()))?,
         Format::Json => {

@@ -356,7 +356,11 @@ pub struct FixupRevertArgs {
 #[derive(Debug, Clone, Args)]
 pub struct CopyArgs {
     /// The tree.
-    #[arg(long, value_name = "FROM", help = "The tree: [USER@]HOST:PATH, or PATH on this host; a file is an archive of vzdump")]
+    #[arg(
+        long,
+        value_name = "FROM",
+        help = "The tree: [USER@]HOST:PATH, or PATH on this host; a file is an archive of vzdump"
+    )]
     pub from: String,
     /// An existing directory on this host; its content becomes equal to the source's
     #[arg(long, value_name = "DIR")]

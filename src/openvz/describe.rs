@@ -192,7 +192,14 @@ impl Node {
     }
 
     /// A container in an archive: the file says how large it is packed, its configuration all the rest.
-    fn archived(&self, ctid: &Ctid, ve: VeConfig, config: Config, archive: PathBuf, root: PathBuf) -> Result<SourceContainer> {
+    fn archived(
+        &self,
+        ctid: &Ctid,
+        ve: VeConfig,
+        config: Config,
+        archive: PathBuf,
+        root: PathBuf,
+    ) -> Result<SourceContainer> {
         let usage = self.archive_usage(&archive)?;
         Ok(SourceContainer {
             ve,

@@ -115,7 +115,10 @@ impl Node {
 
     /// A name for the migrations from here: two disks on one host are two sources.
     pub fn label(&self) -> String {
-        let place = self.remains.as_ref().and_then(|r| [&r.vz_root, &r.private, &r.vzdump].into_iter().find_map(Option::as_ref));
+        let place = self
+            .remains
+            .as_ref()
+            .and_then(|r| [&r.vz_root, &r.private, &r.vzdump].into_iter().find_map(Option::as_ref));
         match place {
             Some(place) => format!("{}:{}", self.host.label(), shown(place.as_os_str().as_bytes())),
             None => self.host.label().to_owned(),

@@ -60,7 +60,16 @@ pub struct Migration<'a> {
 impl<'a> Migration<'a> {
     /// Begins with nothing open.
     pub fn new(plan: &'a Plan, tools: &'a Tools) -> Migration<'a> {
-        Migration { plan, tools, findings: Vec::new(), keep_target: false, healthy: false, ran: None, open: None, source: Opening::default() }
+        Migration {
+            plan,
+            tools,
+            findings: Vec::new(),
+            keep_target: false,
+            healthy: false,
+            ran: None,
+            open: None,
+            source: Opening::default(),
+        }
     }
 
     /// Returns the container's tree on the volume, mounting it when it is not.

@@ -7,8 +7,8 @@ use crate::cancel::Cancel;
 use crate::error::{Doing, Error, Result};
 use crate::host::{Command, Host};
 use crate::rootfs::Rootfs;
-use crate::transfer::archive::{Member, MemberKind};
 use crate::transfer;
+use crate::transfer::archive::{Member, MemberKind};
 use std::path::Path;
 use std::time::Duration;
 
@@ -90,14 +90,28 @@ fn wanted(path: &[u8], member: &Member) -> bool {
 fn program(rest: &[&[u8]]) -> bool {
     const BEGINNINGS: [&[u8]; 6] = [b"libc.so", b"libc-", b"ld-musl", b"libsystemd-shared", b"upstart", b"openrc"];
     const NAMES: [&[u8]; 12] = [
-        b"init", b"systemd", b"sh", b"bash", b"dash", b"busybox", b"ifup", b"start_udev", b"initctl", b"simfs", b"bin", b"sbin",
+        b"init",
+        b"systemd",
+        b"sh",
+        b"bash",
+        b"dash",
+        b"busybox",
+        b"ifup",
+        b"start_udev",
+        b"initctl",
+        b"simfs",
+        b"bin",
+        b"sbin",
     ];
     let Some(name) = rest.last() else { return true };
     let unit = || {
         let path = rest.join(&b'/');
         let system = path.windows(15).any(|w| w == b"systemd/system/");
         let udev = path.windows(13).any(|w| w == b"udev/devices/");
-        udev || (system && [&b"getty"[..], b"udev", b"networkd", b".mount"].iter().any(|part| name.windows(part.len()).any(|w| w == *part)))
+        udev || (system
+            && [&b"getty"[..], b"udev", b"networkd", b".mount"]
+                .iter()
+                .any(|part| name.windows(part.len()).any(|w| w == *part)))
     };
     NAMES.contains(name) || name.ends_with(b"getty") || BEGINNINGS.iter().any(|b| name.starts_with(b)) || unit()
 }

@@ -64,8 +64,9 @@ pub(super) fn parse(text: &str) -> Result<Descriptor> {
         return Err(Error::new("the image is encrypted").hint("only a node with its key can open it"));
     }
     let [(kind, file)] = images.as_slice() else {
-        return Err(Error::new(format!("the image consists of {} files: it has snapshots", images.len()))
-            .hint("merge them where ploop runs: vzctl snapshot-list CTID, vzctl snapshot-delete CTID --id ID for each"));
+        return Err(Error::new(format!("the image consists of {} files: it has snapshots", images.len())).hint(
+            "merge them where ploop runs: vzctl snapshot-list CTID, vzctl snapshot-delete CTID --id ID for each",
+        ));
     };
     let format = match kind.as_str() {
         "Compressed" => Format::Expanded,

@@ -24,7 +24,9 @@ const ENOSYS: i32 = 38;
 pub(super) fn serve(disk: Overlay, point: &Path) -> Result<JoinHandle<()>> {
     let doing = || format!("mounting the image's disk at {}", point.display());
     let device = File::options().read(true).write(true).open("/dev/fuse").map_err(|e| {
-        Error::new("opening /dev/fuse").because(Error::from(e)).hint("the kernel of this host needs FUSE: modprobe fuse")
+        Error::new("opening /dev/fuse")
+            .because(Error::from(e))
+            .hint("the kernel of this host needs FUSE: modprobe fuse")
     });
     let device = device.doing(doing)?;
     let options = format!("fd={},rootmode=100600,user_id=0,group_id=0", device.as_raw_fd());
@@ -40,7 +42,9 @@ fn answer_all(mut device: File, mut disk: Overlay) {
         let length = match device.read(&mut buffer) {
             Ok(length) if length >= IN_HEADER => length,
             // A request that was taken back, or a signal: the next one.
-            Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::NotFound | ErrorKind::WouldBlock) => continue,
+            Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::NotFound | ErrorKind::WouldBlock) => {
+                continue;
+            }
             _ => return, // unmounted
         };
         let request = &buffer[..length];
@@ -65,7 +69,7 @@ fn answer(request: &[u8], disk: &mut Overlay) -> Option<(i32, Vec<u8>)> {
         2 | 36 | 42 => None, // FORGET, INTERRUPT, BATCH_FORGET
         26 => ok(init(word(body, 8))),
         3 => ok(attributes(disk.length)),
-        14 => ok(vec![0; 16]),                 // OPEN
+        14 => ok(vec![0; 16]),                    // OPEN
         18 | 20 | 25 | 34 | 38 => ok(Vec::new()), // RELEASE, FSYNC, FLUSH, ACCESS, DESTROY
         17 => ok(statistics(disk.length)),
         15 => Some(match disk.read(long(body, 8), usize::try_from(word(body, 16)).unwrap_or(0)) {
