@@ -573,3 +573,25 @@ fn a_run_that_was_killed_with_an_image_open_is_resumed() {
     );
     desk.assert_nothing_mounted();
 }
+
+#[test]
+fn an_image_is_mounted_for_each_pass_and_not_between_them() {
+    let test = "an_image_is_mounted_for_each_pass_and_not_between_them";
+    let Some((desk, node)) = ploop_node(test, &["--stopped"]) else { return };
+    let (key, hosts) = (node.key.to_str().unwrap(), node.known_hosts.to_str().unwrap());
+    let from = format!("root@127.0.0.1:{}", node.port);
+    let args = ["sync", "101", "--from", &from, "--identity", key, "--known-hosts", hosts];
+    for _ in 0..2 {
+        let (code, report, said) = desk.json(&args);
+        assert_eq!((code, &report["outcome"]), (0, &"synced".into()), "{said}");
+        assert_eq!(node.status("101"), DOWN);
+    }
+    let (code, report, said) = desk.json(&["cutover", "101"]);
+    assert_eq!((code, &report["outcome"]), (0, &"migrated".into()), "{said}");
+    assert_eq!(std::fs::read(Path::new(report["volume"].as_str().unwrap()).join("srv/again")).unwrap(), b"odd");
+    assert_eq!(node.status("101"), DOWN);
+    // One that a killed run left mounted goes down again with the migration.
+    assert!(node.ssh("vzctl mount 101").status.success());
+    assert_eq!(desk.run(&["rollback", "101", "--yes"]).status.code(), Some(0));
+    assert_eq!(node.status("101"), DOWN);
+}
