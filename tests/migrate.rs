@@ -233,6 +233,29 @@ fn a_systemd_container_crosses_with_rsync_onto_xfs() {
     assert_eq!(bench.run(&["rollback", "101", "--yes"]).status.code(), Some(1), "there is no way back after finish");
 }
 
+/// The disk of a node that does not run any more: nothing is stopped, and what would have started with the node starts here.
+#[test]
+fn what_is_left_of_a_node_starts_under_lxc() {
+    let test = "what_is_left_of_a_node_starts_under_lxc";
+    let Some(bench) = Bench::with_container(test, "sysvinit") else { return };
+    assert!(bench.node.ssh("vzctl stop 101").status.success());
+    let conf = bench.conf();
+    let (file, private) = (bench.node.conf.join("101.conf"), bench.node.dir.join("101"));
+    let mut args = vec!["migrate", "101", "--format", "json", "--cluster", "none"];
+    args.extend(["--ve-conf", file.to_str().unwrap(), "--private", private.to_str().unwrap()]);
+    let output = bench.run(&args);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["outcome"], "migrated");
+    target_is_alive(&bench, "lxc-web101");
+    last_difference_arrived(&bench);
+    let output = bench.run(&["rollback", "101", "--yes", "--discard-target"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(bench.conf(), conf, "nobody wrote into the old configuration");
+    bench.assert_nothing_left("after the rollback");
+}
+
 /// Every step fails once. Before the point of no return everything comes back by itself; after it, with `rollback`.
 #[test]
 fn a_failure_at_each_step_leaves_the_source_running_and_nothing_behind() {

@@ -51,7 +51,7 @@ impl Desk {
         }
         symlink("/etc/shadow", top.join("srv/link")).unwrap();
         std::fs::hard_link(top.join("srv/odd\nname"), top.join("srv/again")).unwrap();
-        rustix::fs::chown(&top.join("srv/again"), Some(rustix::fs::Uid::from_raw(33)), None).unwrap();
+        rustix::fs::chown(top.join("srv/again"), Some(rustix::fs::Uid::from_raw(33)), None).unwrap();
         top
     }
 
@@ -220,6 +220,59 @@ fn an_archive_of_vzdump_is_unpacked_once() {
     std::fs::remove_dir_all(tree.join("etc/vzdump")).unwrap();
     assert_eq!(listing(&desk.path("to")), listing(&tree));
     assert_eq!(desk.json(&["copy", "--from", &file, "--to", &desk.name("to")]).0, 2);
+}
+
+#[test]
+fn an_archive_is_unpacked_by_what_its_beginning_tells() {
+    let test = "an_archive_is_unpacked_by_what_its_beginning_tells";
+    let Some(desk) = Desk::new(test) else { return };
+    let tree = desk.tree("tree");
+    for program in ["lzop", "bzip2", "zstd"] {
+        if !Path::new("/usr/bin").join(program).exists() && !Path::new("/bin").join(program).exists() {
+            skip(test, &format!("{program} is not installed"));
+            continue;
+        }
+        // A name that says nothing of it.
+        let file = dump(&desk, &format!("{program}.backup"), &format!("--use-compress-program={program}"));
+        let to = desk.name(program);
+        std::fs::create_dir(&to).unwrap();
+        let (code, _, said) = desk.json(&["copy", "--from", &file, "--to", &to]);
+        assert_eq!(code, 0, "{program}: {said}");
+        std::fs::remove_dir_all(tree.join("etc/vzdump")).unwrap();
+        assert_eq!(listing(Path::new(&to)), listing(&tree), "{program}");
+        assert_eq!(desk.json(&["inventory", "--vzdump", &file]).0, 0, "{program}");
+    }
+}
+
+#[test]
+fn a_manifest_names_disks_and_archives() {
+    let Some(desk) = Desk::new("a_manifest_names_disks_and_archives") else { return };
+    desk.disk();
+    desk.tree("tree");
+    let file = dump(&desk, "vzdump-103.tgz", "--gzip");
+    let manifest = format!(
+        "[defaults]\nsource = \"local\"\n[[container]]\nctid = 101\nvz_root = {:?}\n[[container]]\nctid = 103\nvzdump = {file:?}\n",
+        desk.name("old")
+    );
+    desk.write("manifest.toml", &manifest);
+    let (code, report, said) = desk.json(&["batch", &desk.name("manifest.toml")]);
+    assert_eq!((code, &report["summary"]["migrated"]), (0, &2.into()), "{said}");
+    let (code, report, said) = desk.json(&["batch", &desk.name("manifest.toml")]);
+    assert_eq!((code, &report["summary"]["skipped"]), (0, &2.into()), "a second run begins neither again: {said}");
+}
+
+#[test]
+fn two_disks_on_one_host_are_two_sources() {
+    let Some(desk) = Desk::new("two_disks_on_one_host_are_two_sources") else { return };
+    desk.disk();
+    done(tool("cp").arg("-a").arg(desk.path("old")).arg(desk.path("other")));
+    let (one, other) = (desk.name("old"), desk.name("other"));
+    let (code, _, said) = desk.json(&["migrate", "101", "--vz-root", &one, "--name", "one"]);
+    assert_eq!(code, 0, "{said}");
+    let (code, report, said) = desk.json(&["migrate", "101", "--vz-root", &other, "--name", "other"]);
+    assert_eq!((code, &report["name"]), (0, &"lxc-other".into()), "{said}");
+    let (code, _, said) = desk.json(&["migrate", "101", "--vz-root", &one, "--name", "third"]);
+    assert!(code == 1 && said.contains("migrated already"), "{said}");
 }
 
 #[test]
@@ -457,4 +510,88 @@ fn a_running_container_in_an_image_is_read_after_its_stop() {
     let (code, report, said) = migrate_from(&desk, &node, &["--rehearse-failure", "copy-final"]);
     assert_eq!((code, &report["outcome"]), (1, &"rolled_back".into()), "{said}");
     assert_eq!(node.status("101"), "CTID 101 exist mounted running", "it runs again");
+}
+
+/// A dead node that was booted into a rescue system: its disk is on another host.
+#[test]
+fn a_disk_may_be_on_another_host() {
+    let test = "a_disk_may_be_on_another_host";
+    let Some(desk) = Desk::new(test) else { return };
+    let Some(node) = TestNode::up(test) else { return };
+    desk.disk();
+    done(tool("cp").arg("-a").arg(desk.path("old")).arg(node.vz.join("old")));
+    let (code, report, said) = migrate_from(&desk, &node, &["--vz-root", "/vz/old"]);
+    assert_eq!((code, &report["outcome"]), (0, &"migrated".into()), "{said}");
+    assert!(Path::new(report["volume"].as_str().unwrap()).join("srv/link").is_symlink());
+    assert_eq!(desk.run(&["rollback", "101"]).status.code(), Some(0), "how to reach it is in the plan");
+    // An image there is no file that this host's kernel could mount.
+    std::fs::remove_dir_all(node.vz.join("old/data/vz/private/101")).unwrap();
+    std::fs::create_dir_all(node.vz.join("old/data/vz/private/101/root.hdd")).unwrap();
+    std::fs::write(node.vz.join("old/data/vz/private/101/root.hdd/DiskDescriptor.xml"), descriptor(1)).unwrap();
+    let (code, report, said) = migrate_from(&desk, &node, &["--vz-root", "/vz/old", "--check", "--name", "second"]);
+    assert_eq!(code, 3, "{said}");
+    assert!(report.to_string().contains("only images on this host"), "{report}");
+}
+
+/// What a killed run leaves mounted is taken over, and taken away.
+#[test]
+fn a_run_that_was_killed_with_an_image_open_is_resumed() {
+    let test = "a_run_that_was_killed_with_an_image_open_is_resumed";
+    let Some(desk) = Desk::new(test).filter(|_| fuse(test)) else { return };
+    desk.disk();
+    let tree = desk.tree("tree");
+    let area = "old/data/vz/private/101";
+    std::fs::remove_dir_all(desk.path(area)).unwrap();
+    image(&desk, &tree, area, 2);
+    // A program that stands in for tar and never ends keeps the copy where it is.
+    desk.write("bin/tar", "#!/bin/sh\ncase \"$*\" in *--no-recursion*--files-from*) echo $$ >\"$MARK.new\"; mv \"$MARK.new\" \"$MARK\"; exec sleep 600;; esac\nexec /bin/tar \"$@\"\n");
+    done(tool("chmod").arg("755").arg(desk.path("bin/tar")));
+    let mut command = support::program(&["--progress", "none", "--cluster", "none", "--storage", "dir"]);
+    command.arg("--state-dir").arg(desk.path("state")).arg("--lxc-path").arg(desk.path("lxc"));
+    command.args(["--accept", "guest-init-unknown", "--accept", "storage-on-host", "--engine", "stream"]);
+    command.args(["migrate", "101", "--vz-root", &desk.name("old")]);
+    command.env("PATH", format!("{}:{}", desk.name("bin"), std::env::var("PATH").unwrap()));
+    command.env("MARK", desk.path("mark"));
+    let mut child = command.spawn().unwrap();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !desk.path("mark").exists() && child.try_wait().unwrap().is_none() {
+        assert!(std::time::Instant::now() < until, "the copy did not begin");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // It may be gone already, with its pipe.
+    let _ = tool("kill").arg(std::fs::read_to_string(desk.path("mark")).unwrap().trim()).output();
+    let output = desk.run(&["resume", "101"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(
+        std::fs::read(desk.path("lxc/lxc-web/rootfs/srv/again")).unwrap_or_default(),
+        b"odd",
+        "{}",
+        listing(&desk.path("lxc"))
+    );
+    desk.assert_nothing_mounted();
+}
+
+#[test]
+fn an_image_is_mounted_for_each_pass_and_not_between_them() {
+    let test = "an_image_is_mounted_for_each_pass_and_not_between_them";
+    let Some((desk, node)) = ploop_node(test, &["--stopped"]) else { return };
+    let (key, hosts) = (node.key.to_str().unwrap(), node.known_hosts.to_str().unwrap());
+    let from = format!("root@127.0.0.1:{}", node.port);
+    let args = ["sync", "101", "--from", &from, "--identity", key, "--known-hosts", hosts];
+    for _ in 0..2 {
+        let (code, report, said) = desk.json(&args);
+        assert_eq!((code, &report["outcome"]), (0, &"synced".into()), "{said}");
+        assert_eq!(node.status("101"), DOWN);
+    }
+    let (code, report, said) = desk.json(&["cutover", "101"]);
+    assert_eq!((code, &report["outcome"]), (0, &"migrated".into()), "{said}");
+    assert_eq!(std::fs::read(Path::new(report["volume"].as_str().unwrap()).join("srv/again")).unwrap(), b"odd");
+    assert_eq!(node.status("101"), DOWN);
+    // One that a killed run left mounted goes down again with the migration.
+    assert!(node.ssh("vzctl mount 101").status.success());
+    assert_eq!(desk.run(&["rollback", "101", "--yes"]).status.code(), Some(0));
+    assert_eq!(node.status("101"), DOWN);
 }

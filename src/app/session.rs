@@ -136,6 +136,6 @@ pub(super) fn connection(access: &Access, over: &Connection) -> Connection {
         known_hosts: over.known_hosts.clone().or_else(|| access.known_hosts.clone()),
         transport: if over.transport == TransportChoice::Auto { transport } else { over.transport },
         legacy_algorithms: over.legacy_algorithms || access.legacy_algorithms,
-        remains: if over.remains.is_node() { access.remains.clone() } else { over.remains.clone() },
+        remains: access.remains.clone(), // the commands that go on with a migration have no options for it
     }
 }

@@ -2,7 +2,7 @@ use super::super::fake::Fake;
 use super::super::fence::Fenced;
 use super::*;
 use crate::error::Kind;
-use crate::model::container::Layout;
+use crate::model::container::{Access, Layout};
 use crate::model::size::Bytes;
 
 const GLOBAL: &str =
@@ -221,11 +221,29 @@ fn ploop_is_read_from_its_mount_point() {
     assert_eq!((ct.usage.bytes, ct.usage.inodes), (Bytes(7 * 1024), 70));
     assert_eq!(ct.ve.limits.disk_inodes, None);
     assert_eq!(ct.ve.devices[1].kind, 'b');
+}
 
-    let closed = described("VE_LAYOUT=ploop\n", "unmounted down", "private\n");
-    let error = on(closed, |node| node.describe(&ctid(), &[]).unwrap_err());
-    assert!(chain(&error).contains("not mounted"), "{error:?}");
-    assert!(error.first_hint().unwrap().contains("vzctl mount 101"));
+#[test]
+fn a_ploop_image_that_is_not_mounted_is_described_from_outside() {
+    let unknown = described("VE_LAYOUT=ploop\n", "unmounted down", "private\n")
+        .expect("vzlist -a -H -t -o ctid,diskspace 101", "101 -\n")
+        .expect("du -sk -- /data/101/root.hdd", "2048\t/data/101/root.hdd\n");
+    let ct = on(unknown, |node| node.describe(&ctid(), &[]).unwrap());
+    assert_eq!((ct.access, ct.status, ct.tree.as_path()), (Access::Mount, Status::Stopped, Path::new("/vz/root/101")));
+    assert_eq!(ct.usage.bytes, Bytes(2 << 20));
+    let listed = described("VE_LAYOUT=ploop\n", "unmounted down", "private\n")
+        .expect("vzlist -a -H -t -o ctid,diskspace 101", "101 7\n")
+        .expect("vzlist -a -H -t -o ctid,diskinodes 101", "101 70\n");
+    let ct = on(listed, |node| node.describe(&ctid(), &[]).unwrap());
+    assert_eq!((ct.usage.bytes, ct.usage.inodes), (Bytes(7 * 1024), 70));
+}
+
+#[test]
+fn mounting_believes_the_state() {
+    let good = fake().expect("vzctl mount 101", "").expect("vzctl status 101", "CTID 101 exist mounted down\n");
+    on(good, |node| node.mount(&ctid()).unwrap());
+    let not = fake().expect("vzctl mount 101", "").expect("vzctl status 101", "CTID 101 exist unmounted down\n");
+    assert!(chain(&on(not, |node| node.mount(&ctid()).unwrap_err())).contains("the container is stopped"));
 }
 
 #[test]
@@ -253,9 +271,14 @@ fn stop_believes_the_state_and_not_the_exit_code() {
     let locked = fake().answer("vzctl stop 101", 9, "", "Container already locked\n");
     let error = on(locked, |node| node.stop(&ctid(), minute).unwrap_err());
     assert!(chain(&error).starts_with("stopping container 101 on root@vz1:22 | vzctl exit code 9"), "{error:?}");
-    let mounted =
-        fake().expect("vzctl stop 101 --skip-umount", "").expect("vzctl status 101", "CTID 101 exist unmounted down\n");
-    assert!(on(mounted, |node| node.stop_mounted(&ctid(), minute)).is_err(), "the tree would not be there");
+    let down = "CTID 101 exist unmounted down\n";
+    let unmounted = fake()
+        .expect("vzctl stop 101 --skip-umount", "")
+        .expect("vzctl status 101", down)
+        .expect("vzctl status 101", down)
+        .expect("vzctl mount 101", "")
+        .expect("vzctl status 101", "CTID 101 exist mounted down\n");
+    on(unmounted, |node| node.stop_mounted(&ctid(), minute).unwrap());
 }
 
 #[test]

@@ -259,3 +259,71 @@ fn named(file: &Path, config: &[u8]) -> Ctid {
 fn path_text(path: &Path) -> String {
     shown(path.as_os_str().as_bytes())
 }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Local;
+    use std::os::unix::fs::symlink;
+
+    fn remains(dir: &Path) -> Remains {
+        Remains { vz_root: Some(dir.to_owned()), ..Remains::default() }
+    }
+
+    #[test]
+    fn links_are_those_of_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path();
+        std::fs::create_dir_all(top.join("etc/sysconfig/vz-scripts")).unwrap();
+        std::fs::create_dir_all(top.join("etc/vz")).unwrap();
+        for (link, to) in [
+            ("etc/vz/conf", "/etc/sysconfig/vz-scripts"),
+            ("up", "../../../../etc"),
+            ("odd", "a b\n c"),
+            ("loop", "loop"),
+            ("etc/beside", "./vz/../vz//conf"),
+        ] {
+            symlink(to, top.join(link)).unwrap();
+        }
+        let found = Found { conf_dir: PathBuf::new(), cpus: 1, global: Vec::new() };
+        let node = Node::of_remains(Arc::new(Local::new()), remains(top), found);
+        let real = |path: &str| {
+            node.real_path_in(&remains(top), Path::new(path)).map(|p| p.strip_prefix(top).unwrap().to_owned())
+        };
+        for (path, want) in [
+            ("/etc/vz/conf/101.conf", "etc/sysconfig/vz-scripts/101.conf"),
+            ("/up/vz", "etc/vz"),
+            ("/../../etc//vz/", "etc/vz"),
+            ("/etc/beside/x", "etc/sysconfig/vz-scripts/x"),
+            ("/odd/x", "a b\n c/x"),
+            ("/nothing/there", "nothing/there"),
+        ] {
+            assert_eq!(real(path).unwrap(), Path::new(want), "{path}");
+        }
+        assert!(real("/loop").is_err());
+    }
+
+    #[test]
+    fn what_is_missing_is_said_before_anything_is_read() {
+        let host: Arc<dyn Host> = Arc::new(Local::new());
+        let dir = tempfile::tempdir().unwrap();
+        let open = |change: fn(&mut Remains)| {
+            let mut given = Remains::default();
+            change(&mut given);
+            Node::open_remains(Arc::clone(&host), given).err().map(|e| e.chain().join(": ")).unwrap_or_default()
+        };
+        assert!(open(|r| r.vz_root = Some("old".into())).contains("not an absolute path"));
+        assert!(open(|r| r.private = Some("/srv".into())).contains("configuration is not named"));
+        assert!(open(|r| (r.vzdump, r.private) = (Some("/a".into()), Some("/b".into()))).contains("two sources"));
+        let error = Node::open_remains(Arc::clone(&host), remains(dir.path())).err().unwrap();
+        assert!(error.to_string().contains("/etc/vz/conf") && error.first_hint().unwrap().contains("--private"));
+    }
+
+    #[test]
+    fn an_archive_is_called_for_its_container() {
+        let name = |file: &str| named(Path::new(file), b"HOSTNAME=x\n").to_string();
+        assert_eq!(name("/b/vzdump-openvz-103-2014_01_02-03_04_05.tar.lzo"), "103");
+        assert_eq!(name("vzdump-104.tgz"), "104");
+        assert_eq!(name("/b/105.conf"), "105");
+        assert_eq!(name("/b/backup.tar"), "1");
+    }
+}
