@@ -19,7 +19,9 @@ pub struct Chosen {
 /// it needs, rsync otherwise. `index`, when given, is a file in which the engine keeps what it knows for a later process.
 pub fn choose(choice: EngineChoice, source: &dyn Host, local: &Arc<dyn Host>, index: Option<&Path>) -> Result<Chosen> {
     let stream = |why: String| Chosen {
-        engine: Box::new(index.map_or_else(StreamEngine::new, StreamEngine::with_index_file)),
+        engine: Box::new(
+            index.map_or_else(StreamEngine::new, StreamEngine::with_index_file).with_rsync_on(Arc::clone(local)),
+        ),
         why,
     };
     let rsync = |why: String| {

@@ -209,11 +209,11 @@ fn changed_since(job: &Job<'_>, seconds: i64) -> Result<Vec<u8>> {
 }
 
 /// Where a pass reads, where it writes, and what it leaves out.
-struct Ends<'a> {
-    source: &'a dyn Host,
-    tree: &'a Path,
-    target: &'a Path,
-    excludes: &'a [PathBuf],
+pub(super) struct Ends<'a> {
+    pub(super) source: &'a dyn Host,
+    pub(super) tree: &'a Path,
+    pub(super) target: &'a Path,
+    pub(super) excludes: &'a [PathBuf],
 }
 
 fn command(job: &Ends<'_>, version: (u32, u32, u32), doubt: Doubt) -> Command {
@@ -235,6 +235,11 @@ fn command(job: &Ends<'_>, version: (u32, u32, u32), doubt: Doubt) -> Command {
         exclude.extend(pattern);
         command = command.arg(OsString::from_vec(exclude));
     }
+    between(command, job, version)
+}
+
+/// Adds the source and the target.
+pub(super) fn between(mut command: Command, job: &Ends<'_>, version: (u32, u32, u32)) -> Command {
     let mut tree = job.tree.as_os_str().as_bytes().to_vec();
     tree.push(b'/');
     let source = match job.source.remote_shell() {
@@ -291,12 +296,12 @@ fn shell_escaped(path: &[u8]) -> Vec<u8> {
 
 /// What rsync says about a run.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Report {
+pub(super) struct Report {
     files: u64,
     bytes: u64,
-    received: u64,
+    pub(super) received: u64,
     deleted: u64,
-    progress: u64,
+    pub(super) progress: u64,
     complete: bool,
 }
 
@@ -309,7 +314,7 @@ impl Report {
     }
 
     /// Reads lines of `--out-format=%i`, `--info=progress2` (which ends lines with carriage returns) and `--stats`.
-    fn read(&mut self, mut output: impl Read, mut moved: impl FnMut(&Report)) -> Result<()> {
+    pub(super) fn read(&mut self, mut output: impl Read, mut moved: impl FnMut(&Report)) -> Result<()> {
         let mut buffer = [0; 16 << 10];
         let mut line = Vec::new();
         loop {

@@ -4,6 +4,7 @@
 //! index saw (their change time tells), so what changes underneath is left to the next pass, and nobody inside the container
 //! can swap a directory for a link to make the node's own files arrive here.
 
+use super::blocks::{self, ByBlocks};
 use super::delta;
 use super::exclude::Excludes;
 use super::extract::Extractor;
@@ -21,11 +22,10 @@ use crate::host::{Command, Host, Output};
 use std::ffi::OsString;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Copies with the source's find and tar; nothing else is needed there.
-#[derive(Debug)]
 pub struct StreamEngine {
     saved: SavedIndexes,
     /// An entry that changed less than this before its index was taken is not sure to be what was sent: a change time has
@@ -34,6 +34,8 @@ pub struct StreamEngine {
     unsure: Duration,
     /// The index of the last final pass, for a comparison right after it.
     last: Mutex<Option<(Vec<u8>, Index)>>,
+    /// Where rsync runs for blocks of large files.
+    local: Option<Arc<dyn Host>>,
 }
 
 impl Default for StreamEngine {
@@ -45,12 +47,24 @@ impl Default for StreamEngine {
 impl StreamEngine {
     /// Makes an engine that remembers its passes as long as it lives.
     pub fn new() -> StreamEngine {
-        StreamEngine { saved: SavedIndexes::default(), unsure: Duration::from_secs(60), last: Mutex::default() }
+        StreamEngine {
+            saved: SavedIndexes::default(),
+            unsure: Duration::from_secs(60),
+            last: Mutex::default(),
+            local: None,
+        }
     }
 
     /// Makes an engine that keeps the index of the last pass in a file, for a later process.
     pub fn with_index_file(path: &Path) -> StreamEngine {
         StreamEngine { saved: SavedIndexes::in_file(path), ..StreamEngine::new() }
+    }
+
+    /// Lets rsync, run on `local`, send what changed in large files on the last pass, where both sides have it.
+    #[must_use]
+    pub fn with_rsync_on(mut self, local: Arc<dyn Host>) -> StreamEngine {
+        self.local = Some(local);
+        self
     }
 
     /// Changes how old a change must be for an entry to be trusted in the next pass; default one minute.
@@ -72,13 +86,15 @@ impl StreamEngine {
         meter.say();
         let (index, index_bytes) = read_index(job, &excludes)?;
         let unchanged = self.saved.unchanged(job, &index);
-        let delta = delta::compare(&index, &unchanged, &excludes, job.target, job.cancel)?;
+        let mut delta = delta::compare(&index, &unchanged, &excludes, job.target, job.cancel)?;
+        let by_blocks = self.by_blocks(job, &index, &mut delta.needed, &mut meter)?;
         let arrived = vec![false; index.len()];
         let extractor = Extractor::new(job.target)?;
         let mut copy = Copy { job, index: &index, needed: delta.needed, arrived, extractor, meter, sent: 0 };
         copy.everything(tar, &names)?;
         let mut findings = copy.extractor.finish()?;
         findings.extend(copy.sockets());
+        findings.extend(by_blocks.finding);
         copy.check_complete()?;
         if job.pass == Pass::Final {
             // Errors of delayed writes show up here, or nowhere.
@@ -89,15 +105,23 @@ impl StreamEngine {
         copy.meter.say();
         let stats = Stats {
             engine: self.name().to_owned(),
-            files: copy.meter.files,
+            files: copy.meter.files + by_blocks.done.len() as u64,
             bytes: copy.meter.bytes,
-            sent_bytes: index_bytes + copy.sent,
+            sent_bytes: index_bytes + copy.sent + by_blocks.sent,
             deleted: delta.deleted,
             seconds: started.elapsed().as_secs_f64(),
             findings,
         };
         self.keep_index((job.pass == Pass::Final).then(|| (saved::key(job), index)));
         Ok(stats)
+    }
+
+    /// Brings large files that changed in place up to date, which need not be sent whole then.
+    fn by_blocks(&self, job: &Job<'_>, index: &Index, needed: &mut [bool], meter: &mut Meter<'_>) -> Result<ByBlocks> {
+        let Some(local) = &self.local else { return Ok(ByBlocks::default()) };
+        let by_blocks = blocks::send(job, local.as_ref(), index, needed, meter)?;
+        by_blocks.done.iter().for_each(|i| needed[*i] = false);
+        Ok(by_blocks)
     }
 
     fn keep_index(&self, index: Option<(Vec<u8>, Index)>) {

@@ -9,6 +9,7 @@ mod support;
 #[path = "../support/torture.rs"]
 mod torture;
 
+mod blocks;
 mod desk;
 mod failures;
 mod hostile;
