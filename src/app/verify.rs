@@ -58,7 +58,7 @@ pub(super) fn run(work: &Work<'_>, args: &OneArgs) -> Result<()> {
     drop(migration);
     match args.format {
         Format::Text => {
-            work.screen.print(&screens::verified(&plan, standing.word(), &verified, work.screen.style()))?
+            work.screen.print(&screens::verified(&plan, standing.word(), &verified, work.screen.style()))?;
         }
         Format::Json => work.screen.print(&document(&plan, &standing, &verified)?)?,
     }

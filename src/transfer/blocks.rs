@@ -142,12 +142,7 @@ fn command(job: &Job<'_>, version: (u32, u32, u32)) -> Command {
     // What has the same size and time differs all the same: the index knows more than rsync.
     command = command.args(["--ignore-times", "--relative", "--no-implied-dirs", "--from0", "--files-from=-"]);
     command = command.args(["--no-human-readable", "--stats", "--info=progress2", "--out-format=%i"]);
-    if let Some(limit) = job.tuning.bwlimit {
-        command = command.arg(format!("--bwlimit={}", (limit.0 / 1024).max(1)));
-    }
-    if !job.tuning.full_speed {
-        command = command.arg("--rsync-path=nice -n 19 rsync");
-    }
+    command = rsync::tuned(command, &job.tuning);
     let ends = Ends { source: job.source, tree: &job.tree, target: job.target.path(), excludes: &[] };
     rsync::between(command, &ends, version).pipe_stdin()
 }

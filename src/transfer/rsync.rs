@@ -6,6 +6,8 @@ use super::running::watch;
 use super::{Engine, Job, Pass, Stats, probe};
 use crate::error::{Doing, Error, Result};
 use crate::host::{Command, Host, Output};
+use crate::model::settings::{Compress, Tuning};
+use crate::model::size::KIB;
 use crate::rootfs::attributes::shown;
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -99,7 +101,7 @@ impl RsyncEngine {
         meter: &mut Meter<'_>,
     ) -> Result<Report> {
         let ends = Ends { source: job.source, tree: &job.tree, target: job.target.path(), excludes: &job.excludes };
-        let command = command(&ends, version, doubt);
+        let command = command(&ends, version, doubt, &job.tuning);
         let (files, bytes) = (meter.files, meter.bytes);
         let ended = watch(self.local.as_ref(), &command, job.cancel, list, |output| {
             let mut report = Report::default();
@@ -165,7 +167,7 @@ impl Engine for RsyncEngine {
     fn commands(&self, source: &dyn Host, tree: &Path, target: &Path, excludes: &[PathBuf]) -> Vec<Command> {
         let version = probe::rsync(self.local.as_ref());
         let ends = Ends { source, tree, target, excludes };
-        vec![command(&ends, version.unwrap_or(ESCAPES), Doubt::None)]
+        vec![command(&ends, version.unwrap_or(ESCAPES), Doubt::None, &Tuning::default())]
     }
 
     fn run(&self, job: &Job<'_>) -> Result<Stats> {
@@ -216,9 +218,24 @@ pub(super) struct Ends<'a> {
     pub(super) excludes: &'a [PathBuf],
 }
 
-fn command(job: &Ends<'_>, version: (u32, u32, u32), doubt: Doubt) -> Command {
+/// Adds what a copy may take of the way and of the source; compression is rsync's own, whichever is asked for.
+pub(super) fn tuned(mut command: Command, tuning: &Tuning) -> Command {
+    if let Some(limit) = tuning.bwlimit {
+        command = command.arg(format!("--bwlimit={}", (limit.0 / KIB).max(1)));
+    }
+    if matches!(tuning.compress, Compress::Gzip | Compress::Zstd | Compress::Lz4) {
+        command = command.arg("--compress");
+    }
+    if !tuning.full_speed {
+        command = command.arg("--rsync-path=nice -n 19 rsync");
+    }
+    command
+}
+
+fn command(job: &Ends<'_>, version: (u32, u32, u32), doubt: Doubt, tuning: &Tuning) -> Command {
     let mut command = Command::write("rsync").args(["-aHAXS", "--numeric-ids", "--one-file-system"]);
     command = command.args(["--no-human-readable", "--stats", "--info=progress2", "--out-format=%i"]);
+    command = tuned(command, tuning);
     if version >= NANOSECONDS {
         command = command.arg("--modify-window=-1");
     }
@@ -381,6 +398,15 @@ mod tests {
         report.read(text.as_bytes(), |r| last = r.progress).unwrap();
         let wanted = Report { files: 3, bytes: 98765, received: 4321, deleted: 2, progress: 123_456, complete: true };
         assert_eq!((report, last), (wanted, 123_456));
+    }
+
+    #[test]
+    fn what_a_copy_may_take_is_said_to_rsync() {
+        let line = |tuning: &Tuning| tuned(Command::read("rsync"), tuning).to_string();
+        assert_eq!(line(&Tuning::default()), "rsync '--rsync-path=nice -n 19 rsync'");
+        let bwlimit = Some(crate::model::size::Bytes(10 << 20));
+        let all = Tuning { bwlimit, compress: Compress::Zstd, full_speed: true, ..Tuning::default() };
+        assert_eq!(line(&all), "rsync --bwlimit=10240 --compress");
     }
 
     #[test]
