@@ -543,6 +543,68 @@ fn a_killed_run_is_taken_back_with_the_volume_still_mounted() {
     bench.assert_nothing_left("after the rollback");
 }
 
+/// Somebody writes into the copy after the last pass: it is not what the source is, and never starts.
+#[test]
+fn a_copy_that_differs_never_starts_and_the_container_comes_back() {
+    let test = "a_copy_that_differs_never_starts_and_the_container_comes_back";
+    let Some(bench) = Bench::with_container(test, "sysvinit") else { return };
+    let (conf, from) = (bench.conf(), bench.from());
+    let args = ["migrate", "101", "--from", &from, "--cluster", "none", "--storage", "dir", "--format", "json"];
+    let mut child = bench.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let journal = bench.state_dir().join("containers");
+    wait_for(&journal, "\"record\":\"done\",\"step\":\"copy-final\"", &mut child);
+    std::fs::write(bench.lxc_path().join("lxc-web101/rootfs/var/zz\nintruder"), "x").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &report["outcome"]), (Some(1), &"rolled_back".into()), "{said}");
+    assert!(said.contains("var/zz\\nintruder: is not on the source"), "{said}");
+    assert_eq!(phase(&report, "start-target"), &Value::Null, "it never started");
+    bench.assert_source_runs(&conf, "after a copy that differs");
+    bench.assert_nothing_left("after a copy that differs");
+}
+
+/// `verify` says what each difference comes from, before the move and after it.
+#[test]
+fn differences_are_explained_before_and_after_the_move() {
+    let test = "differences_are_explained_before_and_after_the_move";
+    let Some(bench) = Bench::with_container(test, "sysvinit") else { return };
+    let from = bench.from();
+    let verify = |more: &[&str]| {
+        let output = bench.run(&[&["verify", "101", "--format", "json"], more].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}"));
+        (output.status.code().unwrap(), document, said)
+    };
+    let synced = bench.run(&["sync", "101", "--from", &from, "--cluster", "none", "--storage", "dir"]);
+    assert!(synced.status.success(), "{}", String::from_utf8_lossy(&synced.stderr));
+    assert!(bench.node.ssh("echo late >/vz/private/101/var/tmp/late").status.success());
+    let (code, document, said) = verify(&[]);
+    assert_eq!((code, &document["state"], &document["how"]), (0, &"synced".into(), &"metadata".into()), "{said}");
+    let late = document["listed"].as_array().unwrap().iter().find(|d| d["path"] == "var/tmp/late");
+    assert_eq!(late.map(|d| (&d["cause"], &d["what"])), Some((&"source".into(), &"is missing".into())), "{document:#}");
+    let tree = bench.lxc_path().join("lxc-web101/rootfs");
+    let banner = std::fs::read(tree.join("etc/passwd")).unwrap();
+    std::fs::write(tree.join("etc/passwd"), &banner[1..]).unwrap();
+    let (code, document, said) = verify(&[]);
+    assert_eq!(code, 1, "{document:#}");
+    assert!(said.contains("etc/passwd: "), "{said}");
+
+    let moved = bench.run(&["cutover", "101", "--verify", "content", "--format", "json"]);
+    let report: Value = serde_json::from_slice(&moved.stdout).unwrap();
+    assert_eq!(moved.status.code(), Some(0), "{}", String::from_utf8_lossy(&moved.stderr));
+    let verified = &phase(&report, "verify")["verified"];
+    assert_eq!((&verified["how"], &verified["differences"]), (&"content".into(), &serde_json::json!({})), "{report:#}");
+    assert!(verified["content_files"].as_u64().unwrap() > 1000, "{verified:#}");
+    let (code, document, said) = verify(&["--verify", "content"]);
+    assert_eq!((code, &document["state"]), (0, &"migrated".into()), "{said}{document:#}");
+    assert!(document["differences"]["fixup"].as_u64().unwrap() > 0, "{document:#}");
+    assert!(document["differences"]["target"].as_u64().unwrap() > 0, "{document:#}");
+    assert_eq!(document["differences"]["copy"], Value::Null, "{document:#}");
+    assert_eq!(bench.run(&["verify", "101", "--verify", "none"]).status.code(), Some(2));
+    bench.lxc("lxc-stop", "lxc-web101", &["-k"]);
+}
+
 #[test]
 fn no_space_is_found_before_anything_is_touched() {
     let test = "no_space_is_found_before_anything_is_touched";

@@ -58,7 +58,7 @@ pub(super) fn run(work: &Work<'_>, args: &OneArgs) -> Result<()> {
     drop(migration);
     match args.format {
         Format::Text => {
-            work.screen.print(&screens::verified(&plan, standing.word(), &verified, work.screen.style()))?
+            work.screen.print(&screens::verified(&plan, standing.word(), &verified, work.screen.style()))?;
         }
         Format::Json => work.screen.print(&document(&plan, &standing, &verified)?)?,
     }
@@ -125,6 +125,8 @@ struct History {
     fixups: BTreeSet<Vec<u8>>,
     /// What the source changed since, by its clock, is no difference of the copy.
     copied: Option<i64>,
+    /// When the last run ended, by our clock: until the container is started nobody writes into the copy.
+    ended: Option<i64>,
     /// The container runs on the source.
     live: bool,
     /// When the container was started on the target, by our clock.
@@ -144,6 +146,10 @@ impl History {
         let behind = live || !states.contains_key("copy-final");
         History {
             fixups: fixups(&states),
+            ended: records.iter().rev().find_map(|r| match r {
+                Record::Outcome { at, .. } => i64::try_from(*at).ok(),
+                _ => None,
+            }),
             copied: begun.filter(|_| behind).map(|at| at + offset - UNSURE),
             live,
             started: started(&states),
@@ -155,7 +161,10 @@ impl History {
         let since = |time: Option<Time>, from: Option<i64>| {
             from.is_some_and(|from| time.is_none_or(|time| time.seconds >= from))
         };
-        if self.fixups.contains(found.path) {
+        let written = |time: Time| self.ended.is_some_and(|ended| time.seconds > ended);
+        if self.started.is_none() && found.target.is_some_and(written) {
+            Cause::Copy
+        } else if self.fixups.contains(found.path) {
             Cause::Fixup
         } else if since(found.target, self.started) {
             Cause::Target
@@ -245,5 +254,9 @@ mod tests {
         assert_eq!(cause(&history, "a", Some(1439), Some(1100)), Cause::Copy);
         assert_eq!(cause(&history, "removed/there", None, Some(1100)), Cause::Source);
         assert_eq!(cause(&history, "lost", Some(10), None), Cause::Copy);
+        let ended = [&records[..], &[Record::Outcome { outcome: "synced".into(), at: 1200 }]].concat();
+        let history = History::read(&ended, true, 500);
+        assert_eq!(cause(&history, "a", Some(1440), Some(1200)), Cause::Source);
+        assert_eq!(cause(&history, "a", Some(1440), Some(1201)), Cause::Copy, "somebody wrote into the copy");
     }
 }

@@ -21,7 +21,7 @@ pub struct Chosen {
 pub fn choose(choice: EngineChoice, source: &dyn Host, local: &Arc<dyn Host>, index: Option<&Path>) -> Result<Chosen> {
     let stream = |userland: Userland, why: String| {
         let engine = index.map_or_else(StreamEngine::new, StreamEngine::with_index_file);
-        Chosen { engine: Box::new(engine.knowing(source, userland)), why }
+        Chosen { engine: Box::new(engine.knowing(source, userland).with_rsync_on(Arc::clone(local))), why }
     };
     let rsync = |why: String| {
         let engine = RsyncEngine::new(Arc::clone(local));

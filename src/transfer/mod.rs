@@ -1,6 +1,7 @@
 //! Moves a tree from a source to a target root: once while it changes, once more after it stopped.
 
 pub mod archive;
+mod blocks;
 mod choose;
 mod coded;
 mod delta;

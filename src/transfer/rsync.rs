@@ -6,6 +6,8 @@ use super::running::watch;
 use super::{Engine, Job, Pass, Stats, probe};
 use crate::error::{Doing, Error, Result};
 use crate::host::{Command, Host, Output};
+use crate::model::settings::{Compress, Tuning};
+use crate::model::size::KIB;
 use crate::rootfs::attributes::shown;
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -99,7 +101,7 @@ impl RsyncEngine {
         meter: &mut Meter<'_>,
     ) -> Result<Report> {
         let ends = Ends { source: job.source, tree: &job.tree, target: job.target.path(), excludes: &job.excludes };
-        let command = command(&ends, version, doubt);
+        let command = command(&ends, version, doubt, &job.tuning);
         let (files, bytes) = (meter.files, meter.bytes);
         let ended = watch(self.local.as_ref(), &command, job.cancel, list, |output| {
             let mut report = Report::default();
@@ -165,7 +167,7 @@ impl Engine for RsyncEngine {
     fn commands(&self, source: &dyn Host, tree: &Path, target: &Path, excludes: &[PathBuf]) -> Vec<Command> {
         let version = probe::rsync(self.local.as_ref());
         let ends = Ends { source, tree, target, excludes };
-        vec![command(&ends, version.unwrap_or(ESCAPES), Doubt::None)]
+        vec![command(&ends, version.unwrap_or(ESCAPES), Doubt::None, &Tuning::default())]
     }
 
     fn run(&self, job: &Job<'_>) -> Result<Stats> {
@@ -209,16 +211,31 @@ fn changed_since(job: &Job<'_>, seconds: i64) -> Result<Vec<u8>> {
 }
 
 /// Where a pass reads, where it writes, and what it leaves out.
-struct Ends<'a> {
-    source: &'a dyn Host,
-    tree: &'a Path,
-    target: &'a Path,
-    excludes: &'a [PathBuf],
+pub(super) struct Ends<'a> {
+    pub(super) source: &'a dyn Host,
+    pub(super) tree: &'a Path,
+    pub(super) target: &'a Path,
+    pub(super) excludes: &'a [PathBuf],
 }
 
-fn command(job: &Ends<'_>, version: (u32, u32, u32), doubt: Doubt) -> Command {
+/// Adds what a copy may take of the way and of the source; compression is rsync's own, whichever is asked for.
+pub(super) fn tuned(mut command: Command, tuning: &Tuning) -> Command {
+    if let Some(limit) = tuning.bwlimit {
+        command = command.arg(format!("--bwlimit={}", (limit.0 / KIB).max(1)));
+    }
+    if matches!(tuning.compress, Compress::Gzip | Compress::Zstd | Compress::Lz4) {
+        command = command.arg("--compress");
+    }
+    if !tuning.full_speed {
+        command = command.arg("--rsync-path=nice -n 19 rsync");
+    }
+    command
+}
+
+fn command(job: &Ends<'_>, version: (u32, u32, u32), doubt: Doubt, tuning: &Tuning) -> Command {
     let mut command = Command::write("rsync").args(["-aHAXS", "--numeric-ids", "--one-file-system"]);
     command = command.args(["--no-human-readable", "--stats", "--info=progress2", "--out-format=%i"]);
+    command = tuned(command, tuning);
     if version >= NANOSECONDS {
         command = command.arg("--modify-window=-1");
     }
@@ -235,6 +252,11 @@ fn command(job: &Ends<'_>, version: (u32, u32, u32), doubt: Doubt) -> Command {
         exclude.extend(pattern);
         command = command.arg(OsString::from_vec(exclude));
     }
+    between(command, job, version)
+}
+
+/// Adds the source and the target.
+pub(super) fn between(mut command: Command, job: &Ends<'_>, version: (u32, u32, u32)) -> Command {
     let mut tree = job.tree.as_os_str().as_bytes().to_vec();
     tree.push(b'/');
     let source = match job.source.remote_shell() {
@@ -291,12 +313,12 @@ fn shell_escaped(path: &[u8]) -> Vec<u8> {
 
 /// What rsync says about a run.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Report {
+pub(super) struct Report {
     files: u64,
     bytes: u64,
-    received: u64,
+    pub(super) received: u64,
     deleted: u64,
-    progress: u64,
+    pub(super) progress: u64,
     complete: bool,
 }
 
@@ -309,7 +331,7 @@ impl Report {
     }
 
     /// Reads lines of `--out-format=%i`, `--info=progress2` (which ends lines with carriage returns) and `--stats`.
-    fn read(&mut self, mut output: impl Read, mut moved: impl FnMut(&Report)) -> Result<()> {
+    pub(super) fn read(&mut self, mut output: impl Read, mut moved: impl FnMut(&Report)) -> Result<()> {
         let mut buffer = [0; 16 << 10];
         let mut line = Vec::new();
         loop {
@@ -376,6 +398,15 @@ mod tests {
         report.read(text.as_bytes(), |r| last = r.progress).unwrap();
         let wanted = Report { files: 3, bytes: 98765, received: 4321, deleted: 2, progress: 123_456, complete: true };
         assert_eq!((report, last), (wanted, 123_456));
+    }
+
+    #[test]
+    fn what_a_copy_may_take_is_said_to_rsync() {
+        let line = |tuning: &Tuning| tuned(Command::read("rsync"), tuning).to_string();
+        assert_eq!(line(&Tuning::default()), "rsync '--rsync-path=nice -n 19 rsync'");
+        let bwlimit = Some(crate::model::size::Bytes(10 << 20));
+        let all = Tuning { bwlimit, compress: Compress::Zstd, full_speed: true, ..Tuning::default() };
+        assert_eq!(line(&all), "rsync --bwlimit=10240 --compress");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! index saw (their change time tells), so what changes underneath is left to the next pass, and nobody inside the container
 //! can swap a directory for a link to make the node's own files arrive here.
 
+use super::blocks::{self, ByBlocks};
 use super::delta;
 use super::exclude::Excludes;
 use super::extract::Extractor;
@@ -23,11 +24,10 @@ use crate::model::finding::Finding;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Copies with the source's find and tar; nothing else is needed there.
-#[derive(Debug)]
 pub struct StreamEngine {
     /// What the programs of a source can do, by its label; asked once.
     userlands: Mutex<HashMap<String, Userland>>,
@@ -38,6 +38,8 @@ pub struct StreamEngine {
     unsure: Duration,
     /// The index of the last final pass, for a comparison right after it.
     last: Mutex<Option<(Vec<u8>, Index)>>,
+    /// Where rsync runs for blocks of large files.
+    local: Option<Arc<dyn Host>>,
 }
 
 impl Default for StreamEngine {
@@ -54,12 +56,20 @@ impl StreamEngine {
             saved: SavedIndexes::default(),
             unsure: Duration::from_secs(60),
             last: Mutex::default(),
+            local: None,
         }
     }
 
     /// Makes an engine that keeps the index of the last pass in a file, for a later process.
     pub fn with_index_file(path: &Path) -> StreamEngine {
         StreamEngine { saved: SavedIndexes::in_file(path), ..StreamEngine::new() }
+    }
+
+    /// Lets rsync, run on `local`, send what changed in large files on the last pass, where both sides have it.
+    #[must_use]
+    pub fn with_rsync_on(mut self, local: Arc<dyn Host>) -> StreamEngine {
+        self.local = Some(local);
+        self
     }
 
     /// Changes how old a change must be for an entry to be trusted in the next pass; default one minute.
@@ -100,11 +110,12 @@ impl StreamEngine {
         if !known {
             self.saved.mark(job)?;
         }
-        let delta = if earlier.trusted {
+        let mut delta = if earlier.trusted {
             delta::apply(&index, earlier.difference, &excludes, job.target, job.cancel)?
         } else {
             delta::compare(&index, &earlier.difference.same, &excludes, job.target, job.cancel)?
         };
+        let by_blocks = self.by_blocks(job, &index, &mut delta.needed, &mut meter)?;
         let young = |i: usize| index.entry(i).ctime.seconds >= sure_before;
         let mut received = match &userland.tar {
             Ok(tar) => {
@@ -128,6 +139,7 @@ impl StreamEngine {
             }
         };
         received.findings.extend(earlier.finding);
+        received.findings.extend(by_blocks.finding);
         if job.pass == Pass::Final || self.saved.outlive_us() {
             // Errors of delayed writes show up here, or nowhere; and what is written down must be on the disk.
             rustix::fs::syncfs(job.target).doing(|| format!("writing {} to its disk", job.target.path().display()))?;
@@ -139,15 +151,23 @@ impl StreamEngine {
         received.meter.say();
         let stats = Stats {
             engine: self.name().to_owned(),
-            files: received.meter.files,
+            files: received.meter.files + by_blocks.done.len() as u64,
             bytes: received.meter.bytes,
-            sent_bytes: index_bytes + received.sent,
+            sent_bytes: index_bytes + received.sent + by_blocks.sent,
             deleted: delta.deleted,
             seconds: started.elapsed().as_secs_f64(),
             findings: received.findings,
         };
         self.keep_index((job.pass == Pass::Final).then(|| (saved::key(job), index)));
         Ok(stats)
+    }
+
+    /// Brings large files that changed in place up to date, which need not be sent whole then.
+    fn by_blocks(&self, job: &Job<'_>, index: &Index, needed: &mut [bool], meter: &mut Meter<'_>) -> Result<ByBlocks> {
+        let Some(local) = &self.local else { return Ok(ByBlocks::default()) };
+        let by_blocks = blocks::send(job, local.as_ref(), index, needed, meter)?;
+        by_blocks.done.iter().for_each(|i| needed[*i] = false);
+        Ok(by_blocks)
     }
 
     fn keep_index(&self, index: Option<(Vec<u8>, Index)>) {

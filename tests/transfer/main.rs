@@ -11,6 +11,7 @@ mod support;
 #[path = "../support/torture.rs"]
 mod torture;
 
+mod blocks;
 mod desk;
 mod failures;
 mod hostile;

@@ -97,7 +97,7 @@ fn every_difference_is_found_and_named() {
     let file = std::fs::File::options().write(true).open(d.join("time")).unwrap();
     file.set_modified(file.metadata().unwrap().modified().unwrap() + nanosecond).unwrap();
     set_xattr(&d.join("xattr"), "user.x", b"2");
-    rustix::fs::lremovexattr(&d.join("lostxattr"), "user.x").unwrap();
+    rustix::fs::lremovexattr(d.join("lostxattr"), "user.x").unwrap();
     for name in ["gone", "type", "link", "null", "b"] {
         std::fs::remove_file(d.join(name)).unwrap();
     }
@@ -176,7 +176,7 @@ fn a_source_without_getfattr_is_compared_as_far_as_it_goes() {
     put(&desk.source, "f", "x");
     set_xattr(&desk.source.join("f"), "user.x", b"1");
     desk.copy(&stream(), Pass::Final).unwrap();
-    rustix::fs::lremovexattr(&desk.target.join("f"), "user.x").unwrap();
+    rustix::fs::lremovexattr(desk.target.join("f"), "user.x").unwrap();
     assert_eq!(compare(&desk, &stream(), Verify::Metadata, None).count(Cause::Copy), 1);
     let programs = desk.temp.path().join("few");
     std::fs::create_dir(&programs).unwrap();

@@ -94,7 +94,7 @@ pub fn compared(verified: &Verified) -> String {
 /// The screen of `verify`.
 pub fn verified(plan: &Plan, state: &str, verified: &Verified, style: Style) -> String {
     let ctid = &plan.container.ctid;
-    let wrong = verified.differences.get(&Cause::Copy).is_some();
+    let wrong = verified.differences.contains_key(&Cause::Copy);
     let head = if wrong { style.paint.red("differs") } else { style.paint.green("nothing is lost") };
     let name = style.paint.bold(&format!("Container {ctid}:"));
     let mut text = format!("\n{name} {head} ({state})\n compared  {}\n", compared(verified));
