@@ -4,6 +4,7 @@ use crate::cancel::Cancel;
 use crate::error::{Doing, Error, Result};
 use crate::host::{Command, Host, Output};
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -28,6 +29,18 @@ pub(super) fn watch<T: Send>(
     feed: Option<&[u8]>,
     read: impl FnOnce(Box<dyn Read + Send>) -> Result<T> + Send,
 ) -> Result<Ended<T>> {
+    watch_until(&AtomicBool::new(false), host, command, cancel, feed, read)
+}
+
+/// Like [`watch`]; `stop` ends the command as well, as if `read` had failed.
+pub(super) fn watch_until<T: Send>(
+    stop: &AtomicBool,
+    host: &dyn Host,
+    command: &Command,
+    cancel: &Cancel,
+    feed: Option<&[u8]>,
+    read: impl FnOnce(Box<dyn Read + Send>) -> Result<T> + Send,
+) -> Result<Ended<T>> {
     cancel.check()?;
     let mut process = host.spawn(command)?;
     let lost = || Error::new(format!("{}: {command} was started without its pipes", host.label()));
@@ -46,7 +59,7 @@ pub(super) fn watch<T: Send>(
         });
         let feeder = stdin.map(|(pipe, bytes)| scope.spawn(move || write_all(pipe, bytes)));
         while ended.recv_timeout(GLANCE) == Err(mpsc::RecvTimeoutError::Timeout) {
-            if cancel.is_set() {
+            if cancel.is_set() || stop.load(Ordering::Relaxed) {
                 process.kill();
                 break;
             }

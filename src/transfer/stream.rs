@@ -6,20 +6,20 @@
 
 use super::delta;
 use super::exclude::Excludes;
-use super::extract::Extractor;
 use super::index::{self, Index};
 use super::meter::Meter;
 use super::node_names::NodeNames;
 use super::probe::{self, Tar};
 use super::receive::Copy;
+use super::remote::plain_tar;
 use super::running::watch;
 use super::saved::SavedIndexes;
 use super::{Engine, Job, Pass, Stats};
 use crate::error::{Doing, Error, Result};
 use crate::host::{Command, Host, Output};
-use std::ffi::OsString;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Copies with the source's find and tar; nothing else is needed there.
@@ -30,6 +30,8 @@ pub struct StreamEngine {
     /// the grain of a clock tick (a whole second on old file systems), and a page that a program maps and writes gets a
     /// new change time only after it was written back, by default up to half a minute later.
     unsure: Duration,
+    /// How long to wait before the first attempt to connect again; each later one waits twice as long.
+    patience: Duration,
 }
 
 impl Default for StreamEngine {
@@ -41,7 +43,11 @@ impl Default for StreamEngine {
 impl StreamEngine {
     /// Makes an engine that remembers its passes as long as it lives.
     pub fn new() -> StreamEngine {
-        StreamEngine { saved: SavedIndexes::default(), unsure: Duration::from_secs(60) }
+        StreamEngine {
+            saved: SavedIndexes::default(),
+            unsure: Duration::from_secs(60),
+            patience: Duration::from_secs(1),
+        }
     }
 
     /// Makes an engine that keeps the index of the last pass in a file, for a later process.
@@ -53,6 +59,13 @@ impl StreamEngine {
     #[must_use]
     pub fn unsure_for(mut self, time: Duration) -> StreamEngine {
         self.unsure = time;
+        self
+    }
+
+    /// Changes how long after a lost connection the first attempt to connect again is made; default one second.
+    #[must_use]
+    pub fn reconnect_after(mut self, time: Duration) -> StreamEngine {
+        self.patience = time;
         self
     }
 
@@ -68,25 +81,22 @@ impl StreamEngine {
         let (index, index_bytes) = read_index(job, &excludes)?;
         let unchanged = self.saved.unchanged(job, &index);
         let delta = delta::compare(&index, &unchanged, &excludes, job.target, job.cancel)?;
-        let arrived = vec![false; index.len()];
-        let extractor = Extractor::new(job.target)?;
-        let mut copy = Copy { job, index: &index, needed: delta.needed, arrived, extractor, meter, sent: 0 };
-        copy.everything(tar, &names)?;
-        let mut findings = copy.extractor.finish()?;
-        findings.extend(copy.sockets());
-        copy.check_complete()?;
+        let mut copy = Copy::new(job, &index, delta.needed, (tar, &names), meter);
+        copy.patience = self.patience;
+        let findings = copy.everything()?;
         if job.pass == Pass::Final {
             // Errors of delayed writes show up here, or nowhere.
             rustix::fs::syncfs(job.target).doing(|| format!("writing {} to its disk", job.target.path().display()))?;
         }
-        let sure = |i: usize| (copy.arrived[i] || !copy.needed[i]) && index.entry(i).ctime.seconds < sure_before;
+        let sure = |i: usize| (copy.arrived(i) || !copy.is_needed(i)) && index.entry(i).ctime.seconds < sure_before;
         self.saved.save(job, &index, &sure)?;
-        copy.meter.say();
+        let mut meter = copy.meter();
+        meter.say();
         Ok(Stats {
             engine: self.name().to_owned(),
-            files: copy.meter.files,
-            bytes: copy.meter.bytes,
-            sent_bytes: index_bytes + copy.sent,
+            files: meter.files,
+            bytes: meter.bytes,
+            sent_bytes: index_bytes + copy.sent.load(Ordering::Relaxed),
             deleted: delta.deleted,
             seconds: started.elapsed().as_secs_f64(),
             findings,
@@ -100,7 +110,7 @@ impl Engine for StreamEngine {
     }
 
     fn commands(&self, _: &dyn Host, tree: &Path, _: &Path, _: &[PathBuf]) -> Vec<Command> {
-        vec![find_command(tree), tar_command(tree, Tar { acls: true, selinux: true }, false)]
+        vec![find_command(tree), plain_tar(tree, Tar { acls: true, selinux: true }, false)]
     }
 
     fn run(&self, job: &Job<'_>) -> Result<Stats> {
@@ -113,21 +123,6 @@ impl Engine for StreamEngine {
 fn find_command(tree: &Path) -> Command {
     // `/.`: the tree's top may be a link, and is entered then.
     Command::read("find").arg(tree.join(".")).args(["-xdev", "-printf", index::FORMAT])
-}
-
-pub(super) fn tar_command(tree: &Path, tar: Tar, recursive: bool) -> Command {
-    let mut directory = OsString::from("--directory=");
-    directory.push(tree);
-    let mut command = Command::read("env").args(["TAR_OPTIONS=", "tar", "--create", "--file=-", "--format=posix"]);
-    command = command.args(["--pax-option=delete=atime", "--numeric-owner", "--sparse", "--xattrs"]);
-    if tar.acls {
-        command = command.arg("--acls");
-    }
-    if tar.selinux {
-        command = command.arg("--selinux");
-    }
-    command = command.arg(if recursive { "--one-file-system" } else { "--no-recursion" });
-    command.args(["--blocking-factor=128", "--no-unquote", "--null"]).arg(directory).arg("--files-from=-").pipe_stdin()
 }
 
 fn read_index(job: &Job<'_>, excludes: &Excludes) -> Result<(Index, u64)> {
