@@ -1,6 +1,7 @@
 //! Hosts: this one, and others over SSH. The only room that starts processes.
 
 mod child;
+mod ciphers;
 pub mod command;
 mod connect;
 mod destination;
