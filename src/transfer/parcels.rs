@@ -19,6 +19,7 @@ pub(super) struct Parcels {
     rest: Vec<(usize, u64, bool)>,
     cost: u64,
     streams: u64,
+    least: u64,
 }
 
 impl Parcels {
@@ -36,7 +37,7 @@ impl Parcels {
             all = all.saturating_add(cost);
             rest.push((*position, cost, follows));
         }
-        Parcels { rest, cost: all, streams: 1 }
+        Parcels { rest, cost: all, streams: 1, least: WORTH }
     }
 
     /// Returns how many streams are worth it, at most `most`.
@@ -44,17 +45,21 @@ impl Parcels {
         (self.cost / WORTH).clamp(1, most.max(1))
     }
 
-    /// Says how many streams take parcels.
-    pub(super) fn share_among(&mut self, streams: u64) {
+    /// Says how many streams take parcels. Where somebody asked for so many, there is one for each, however little it is.
+    pub(super) fn share_among(&mut self, streams: u64, asked_for: bool) {
         self.streams = streams.max(1);
+        if asked_for {
+            self.least = WORTH.min(self.cost / self.streams).max(1);
+        }
     }
 
     /// Takes the next parcel, in the order in which it is sent. Parcels become smaller towards the end, so that a stream
     /// that lags does not hold the others.
     pub(super) fn take(&mut self) -> Option<Vec<usize>> {
         let share = self.cost / self.streams;
-        let mut wanted = if share > 2 * WORTH { share / 5 * 3 } else { share.max(WORTH) };
-        if self.streams == 1 || self.cost - wanted.min(self.cost) < WORTH {
+        let mut wanted = if share > 2 * WORTH { share / 5 * 3 } else { share.max(self.least) };
+        // A rest that is not worth a command of its own goes with the last one.
+        if self.streams == 1 || self.cost - wanted.min(self.cost) < self.least / 2 {
             wanted = u64::MAX;
         }
         let (mut parcel, mut taken) = (Vec::new(), 0u64);
@@ -95,7 +100,7 @@ mod tests {
         let parcels = |streams| {
             let mut parcels = Parcels::new(&index, 0..index.len());
             assert_eq!(parcels.worth(9), 3);
-            parcels.share_among(streams);
+            parcels.share_among(streams, false);
             all(parcels, &index)
         };
         let order: Vec<Vec<u8>> = ["", "b", "d", "e", "c", "a"].map(|p| p.as_bytes().to_vec()).into();
@@ -114,10 +119,13 @@ mod tests {
         assert_eq!(parcels.worth(4), 1);
         assert_eq!(parcels.take().unwrap().len(), 4);
         assert!(parcels.take().is_none());
+        let mut parcels = Parcels::new(&few, 0..few.len());
+        parcels.share_among(3, true);
+        assert!(all(parcels, &few).len() >= 3);
         let many = index(&files);
         let mut parcels = Parcels::new(&many, 0..many.len());
         assert_eq!(parcels.worth(4), 4);
-        parcels.share_among(4);
+        parcels.share_among(4, false);
         let sizes: Vec<usize> = all(parcels, &many).iter().map(Vec::len).collect();
         assert!(sizes[0] < many.len() / 4 && sizes.len() < 40, "{sizes:?}");
         assert!(sizes.windows(2).all(|pair| pair[0] + 8 >= pair[1]), "{sizes:?}");

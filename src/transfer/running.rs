@@ -1,5 +1,6 @@
 //! A command at work: its output is read by one thread, its input fed by another, and a request to stop kills it.
 
+use super::archive::TRUNCATED;
 use crate::cancel::Cancel;
 use crate::error::{Doing, Error, Result};
 use crate::host::{Command, Host, Output};
@@ -65,7 +66,9 @@ pub(super) fn watch_until<T: Send>(
             }
         }
         let result = reader.join().unwrap_or_else(|_| Err(Error::new("the reader of a command's output broke down")));
-        if result.is_err() {
+        // A stream that is cut has its end behind it: how the command ended says why, and a kill would hide that.
+        let at_end = |e: &Error| e.chain().iter().any(|line| line == TRUNCATED);
+        if result.as_ref().is_err_and(|e| !at_end(e)) {
             process.kill();
         }
         // A command that ended early leaves the feeder with a broken pipe; its status says more than that.

@@ -66,7 +66,7 @@ impl Copy<'_> {
     pub(super) fn streams(&self, wanted: &[usize], tops: &BTreeSet<Vec<u8>>) -> Result<Extractor> {
         let mut parcels = Parcels::new(self.index, wanted.iter().copied());
         let count = self.count(&parcels);
-        parcels.share_among(count);
+        parcels.share_among(count, self.job.tuning.streams.is_some());
         let bucket = self.job.tuning.bwlimit.map(|limit| Bucket::new(limit.0));
         let share = Share {
             parcels: Mutex::new(parcels),
@@ -100,7 +100,7 @@ impl Copy<'_> {
 
     fn count(&self, parcels: &Parcels) -> u64 {
         if let Some(asked) = self.job.tuning.streams {
-            return u64::from(asked.get()).min(parcels.worth(u64::MAX));
+            return u64::from(asked.get());
         }
         let worth = parcels.worth(MOST_STREAMS);
         let here = thread::available_parallelism().map_or(1, |n| n.get() as u64);
