@@ -218,8 +218,8 @@ fn streams_share_the_work_and_bring_the_same() {
     let Some(mut desk) = Desk::new("streams_share_the_work_and_bring_the_same", Openssh, 300, 1000) else { return };
     for number in 0..8 {
         let file = fs::File::create(desk.at(&format!("tree/sparse-{number}"))).unwrap();
-        file.set_len(1 << 30).unwrap();
-        std::os::unix::fs::FileExt::write_all_at(&file, &vec![b'x'; 2 << 20], 500 << 20).unwrap();
+        file.set_len(64 << 20).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &vec![b'x'; 2 << 20], 30 << 20).unwrap();
     }
     let log = desk.at("log");
     let tar = desk.instead_of_tar(&format!("echo x >>'{}'; exec /bin/tar \"$@\"", log.display()));
