@@ -49,7 +49,7 @@ impl Parcels {
     pub(super) fn share_among(&mut self, streams: u64, asked_for: bool) {
         self.streams = streams.max(1);
         if asked_for {
-            self.least = WORTH.min(self.cost / self.streams).max(1);
+            self.least = WORTH.min(self.cost / self.streams / 10 * 9).max(1);
         }
     }
 
