@@ -16,6 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+/// As much as an ordinary user may have: a writer and a reader in turns change places less often.
+const PIPE_SIZE: usize = 1 << 20;
+
 /// What a group gets between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -147,6 +150,8 @@ impl Running {
     pub(super) fn over(mut child: Child, setting: Setting) -> Result<Running> {
         let Setting { command, host, ear, kill_first } = setting;
         let (stdout, stderr, mut stdin) = (child.stdout.take(), child.stderr.take(), child.stdin.take());
+        // Where it is refused the pipe stays as it is.
+        let _ = stdout.as_ref().map(|pipe| rustix::pipe::fcntl_setpipe_size(pipe, PIPE_SIZE));
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| Error::new(format!("{command}: no process id")))?;
         let group = Arc::new(Group { pid, child: Mutex::new(Some(child)) });

@@ -1,6 +1,7 @@
 //! Hosts: this one, and others over SSH. The only room that starts processes.
 
 mod child;
+mod ciphers;
 pub mod command;
 mod connect;
 mod destination;
@@ -40,6 +41,9 @@ use std::time::Duration;
 
 /// How much standard output [`Host::run`] takes. More than that is read from [`Host::spawn`].
 const STDOUT_LIMIT: u64 = 256 << 20;
+
+/// The cause of every error about a command whose connection went before it ended.
+pub const LOST: &str = "the connection was lost before it ended";
 
 /// How rsync reaches a host: the words of `-e`, and the `user@host` of the source argument.
 #[derive(Debug, Clone, PartialEq, Eq)]

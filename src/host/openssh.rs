@@ -6,7 +6,7 @@ use super::failure::{Failure, classify, understand};
 use super::local::{Local, read_local, search_path, start};
 use super::profile::{SshProfile, percent};
 use super::wrapped::{Ear, Ending, kill_line, missing, wrap};
-use super::{Host, Process, RemoteShell, remote_file, run_to_end};
+use super::{Host, LOST, Process, RemoteShell, remote_file, run_to_end};
 use crate::error::{Doing, Error, Result};
 use std::ffi::OsString;
 use std::fs::File;
@@ -281,9 +281,7 @@ impl Process for Remote {
                 let said = String::from_utf8_lossy(&output.stderr);
                 let why = match understand(&said) {
                     Some(_) if !begun => classify(&said, &self.profile),
-                    _ => {
-                        Error::new("the connection was lost before it ended").because(Error::new(output.stderr_tail()))
-                    }
+                    _ => Error::new(LOST).because(Error::new(output.stderr_tail())),
                 };
                 Err(Error::new(format!("running on {}: {}", self.profile.label(), self.command)).because(why))
             }

@@ -1,5 +1,6 @@
 //! One profile of a host, from which the options of both SSH clients are made.
 
+use super::ciphers::fastest_first;
 use super::destination::{Destination, is_host};
 use super::ssh_config::{Answer, ask, home};
 use crate::error::{Doing, Error, Result};
@@ -47,6 +48,8 @@ pub struct SshProfile {
     pub legacy_algorithms: bool,
     /// `proxyjump X` or `proxycommand X` of ssh_config.
     pub jump: Option<String>,
+    /// The ciphers that ssh_config allows, the fastest first; none when nobody said.
+    pub(super) ciphers: Vec<String>,
     asked: Asked,
 }
 
@@ -111,6 +114,7 @@ impl SshProfile {
             host_key_alias: answer.host_key_alias,
             legacy_algorithms: overrides.legacy_algorithms,
             jump: answer.proxy,
+            ciphers: fastest_first(answer.ciphers),
             asked: Asked { user, port, overrides, old_client: answer.old_client, sha1_first: false },
             host,
         }
@@ -177,6 +181,9 @@ impl SshProfile {
         argv.set("StrictHostKeyChecking", if ask { "ask" } else { "yes" });
         for (key, value) in FIXED {
             argv.set(key, value);
+        }
+        if !self.ciphers.is_empty() {
+            argv.set("Ciphers", self.ciphers.join(","));
         }
         if self.legacy_algorithms {
             argv.set("HostKeyAlgorithms", "+ssh-rsa");

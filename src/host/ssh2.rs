@@ -9,7 +9,7 @@ use super::command::{Command, Output, Stdin};
 use super::profile::SshProfile;
 use super::watchdog::{Kill, Watchdog};
 use super::wrapped::{Ear, Ending, as_text, missing, wrap};
-use super::{Host, Process, RemoteShell, remote_file, run_to_end};
+use super::{Host, LOST, Process, RemoteShell, remote_file, run_to_end};
 use crate::error::{Doing, Error, Result};
 use login::{Secrets, log_in};
 use pump::Pump;
@@ -137,7 +137,7 @@ impl Process for Remote {
         let mut state = self.stream.lock();
         let output = Output { stderr: state.ear.finish(), ..Output::default() };
         let lost = |why: String| {
-            let lost = Error::new("the connection was lost before it ended").because(Error::new(why));
+            let lost = Error::new(LOST).because(Error::new(why));
             Err(Error::new(format!("running on {}: {}", self.label, self.command)).because(lost))
         };
         match (state.ear.ending(), end) {

@@ -20,6 +20,8 @@ pub(super) struct Answer {
     pub(super) known_hosts: Vec<String>,
     pub(super) host_key_alias: Option<String>,
     pub(super) proxy: Option<String>,
+    /// The ciphers that may be used, best first; none when nobody said.
+    pub(super) ciphers: Vec<String>,
     /// The client knows `PubkeyAcceptedKeyTypes` only: it is older than OpenSSH 8.5.
     pub(super) old_client: bool,
 }
@@ -82,6 +84,7 @@ fn understand(text: &str) -> Answer {
             "globalknownhostsfile" => answer.known_hosts.extend(value.split_whitespace().map(str::to_owned)),
             "hostkeyalias" => answer.host_key_alias = some(),
             "proxyjump" | "proxycommand" => answer.proxy = answer.proxy.or(some().map(|v| format!("{key} {v}"))),
+            "ciphers" => answer.ciphers = value.split(',').map(str::to_owned).collect(),
             "pubkeyacceptedalgorithms" => answer.old_client = false,
             _ => {}
         }
@@ -90,7 +93,7 @@ fn understand(text: &str) -> Answer {
 }
 
 /// Reads an ssh_config(5) file; the first value wins, as there. Knows Host, HostName, User, Port, IdentityFile,
-/// UserKnownHostsFile, HostKeyAlias, ProxyJump and ProxyCommand.
+/// UserKnownHostsFile, HostKeyAlias, Ciphers, ProxyJump and ProxyCommand.
 fn read(text: &str, alias: &str, answer: &mut Answer) {
     let mut applies = true;
     for line in text.lines() {
@@ -117,6 +120,10 @@ fn read(text: &str, alias: &str, answer: &mut Answer) {
             "identityfile" => answer.identity_files.push(value),
             "userknownhostsfile" if answer.known_hosts.is_empty() => answer.known_hosts = values.to_vec(),
             "hostkeyalias" => set(&mut answer.host_key_alias, value),
+            // A list that adds to or takes from another needs the client, which knows the other.
+            "ciphers" if answer.ciphers.is_empty() && !value.starts_with(['+', '-', '^']) => {
+                answer.ciphers = value.split(',').map(str::to_owned).collect();
+            }
             "proxyjump" | "proxycommand" => {
                 set(&mut answer.proxy, if value == "none" { value } else { format!("{key} {value}") });
             }
@@ -211,6 +218,9 @@ mod tests {
         let mut b = Answer::default();
         read("Host jumpy\nProxyJump gw\nHost *\nUser last\n", "jumpy", &mut b);
         assert_eq!((b.proxy.as_deref(), b.user.as_deref()), (Some("proxyjump gw"), Some("last")));
+        let mut d = Answer::default();
+        read("Ciphers +3des-cbc\nCiphers a,b\nCiphers c\n", "vz1", &mut d);
+        assert_eq!(d.ciphers, ["a", "b"]);
         let mut c = Answer::default();
         read("Host a !vz1\nUser x\n", "vz1", &mut c);
         assert_eq!(c, Answer::default());
@@ -231,10 +241,11 @@ mod tests {
     fn the_answer_of_the_client_is_understood() {
         let a = understand(
             "host foo\nuser root\nhostname 192.0.2.9\nport 2200\nidentityfile ~/.ssh/id_rsa\nproxyjump gw\npubkeyacceptedalgorithms x\n\
-             globalknownhostsfile /etc/ssh/ssh_known_hosts\nuserknownhostsfile /root/.ssh/known_hosts /k\n",
+             ciphers aes128-ctr,aes256-ctr\nglobalknownhostsfile /etc/ssh/ssh_known_hosts\nuserknownhostsfile /root/.ssh/known_hosts /k\n",
         );
         assert_eq!((a.hostname.as_deref(), a.port, a.old_client), (Some("192.0.2.9"), Some(2200), false));
         assert_eq!(a.known_hosts, ["/root/.ssh/known_hosts", "/k", "/etc/ssh/ssh_known_hosts"]);
+        assert_eq!(a.ciphers, ["aes128-ctr", "aes256-ctr"]);
         assert_eq!(a.proxy.as_deref(), Some("proxyjump gw"));
         assert!(understand("pubkeyacceptedkeytypes x\n").old_client);
     }

@@ -88,6 +88,7 @@ fn members<R: BufRead>(
         extractor.extract(&path, &member, archive, job.cancel, &mut |bytes| {
             meter.bytes += bytes;
             meter.tick();
+            Ok(())
         })?;
         meter.files += 1;
         meter.tick();
@@ -125,7 +126,7 @@ pub fn unpack_some(
             if total > limit {
                 return Err(Error::new(format!("more than {limit} bytes would be looked at")));
             }
-            extractor.extract(&path, &member, &mut archive, cancel, &mut |_| {})?;
+            extractor.extract(&path, &member, &mut archive, cancel, &mut |_| Ok(()))?;
             taken.insert(path);
         }
         archive.finish()?;

@@ -46,7 +46,7 @@ impl Extractor {
     }
 
     /// Makes `member` at `path`, whatever is there now, with all its attributes. `moved` is told about every piece of
-    /// content. Directories are made now and get their attributes from [`Extractor::finish`]: until then they are nobody's
+    /// content, and ends the work when it fails. Directories are made now and get their attributes from [`Extractor::finish`]: until then they are nobody's
     /// but root's, and hand nothing down to what is made in them.
     pub fn extract<R: BufRead>(
         &mut self,
@@ -54,7 +54,7 @@ impl Extractor {
         member: &Member,
         archive: &mut Archive<'_, R>,
         cancel: &Cancel,
-        moved: &mut dyn FnMut(u64),
+        moved: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<()> {
         let kind = match member.kind {
             MemberKind::File => Kind::File,
@@ -170,7 +170,7 @@ fn write_content<R: BufRead>(
     member: &Member,
     archive: &mut Archive<'_, R>,
     cancel: &Cancel,
-    moved: &mut dyn FnMut(u64),
+    moved: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<()> {
     let whole = [(0, member.size)];
     let extents = member.extents.as_deref().unwrap_or(&whole);
@@ -189,7 +189,7 @@ fn write_content<R: BufRead>(
             file.write_all(piece).map_err(full)?;
             archive.consume(got);
             left -= got as u64;
-            moved(got as u64);
+            moved(got as u64)?;
         }
     }
     if member.extents.is_some() {

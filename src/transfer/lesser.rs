@@ -98,6 +98,7 @@ impl<'a> Lesser<'a> {
                     self.extractor.extract(&path, &member, &mut archive, job.cancel, &mut |bytes| {
                         meter.bytes += bytes;
                         meter.tick();
+                        Ok(())
                     })?;
                     index.set_xattrs(position, digest_of(&member.xattrs));
                     self.arrive(position);

@@ -1,50 +1,80 @@
-//! Receives what a pass asked for: one `tar` stream of members, each taken only in the state that the index saw.
+//! What a pass asked for, and what came of it: each member is taken only in the state that the index saw.
 
-use super::archive::{Archive, Member, MemberKind, TRUNCATED};
+use super::archive::{Member, MemberKind};
 use super::delta::link_groups;
 use super::extract::{Extractor, member_path};
-use super::index::{Entry, Index, digest_of};
+use super::index::{Entry, Index};
 use super::meter::Meter;
 use super::node_names::NodeNames;
 use super::probe::Tar;
-use super::running::watch;
 use super::saved::Checkpoint;
-use super::stream::{check_status, tar_command};
 use super::{Job, Pass};
 use crate::error::{Error, Result};
 use crate::model::finding::Finding;
 use crate::rootfs::attributes::{Attributes, Kind, shown};
 use std::collections::{BTreeSet, HashSet};
-use std::io::{BufRead, BufReader};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Longest path that tar can open in one piece (PATH_MAX is 4096 with the NUL; `./` goes before it).
 const LONGEST_PATH: usize = 4000;
 
-/// What tar says about a tree that changes underneath it.
-const CHANGING: [&str; 7] = [
-    "No such file or directory",
-    "Not a directory",
-    "File removed before we read it",
-    "file changed as we read it",
-    "File shrank by",
-    "Exiting with failure status",
-    "Error exit delayed",
-];
+/// Did not come yet.
+const MISSING: u8 = 0;
+/// A directory that was made and waits for its attributes.
+const WAITING: u8 = 1;
+/// Is on the target as the index says.
+const HERE: u8 = 2;
+/// Came, but the source may not have read it well.
+const DOUBTED: u8 = 3;
 
-/// What a pass asked for, and what came of it.
+/// A pass at work; the streams share it.
 pub(super) struct Copy<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) index: &'a Index,
-    pub(super) needed: Vec<bool>,
-    pub(super) arrived: Vec<bool>,
-    pub(super) extractor: Extractor,
-    pub(super) meter: Meter<'a>,
-    pub(super) sent: u64,
-    pub(super) checkpoint: Checkpoint,
+    pub(super) tar: Tar,
+    pub(super) names: &'a NodeNames<'a>,
+    /// How long to wait before the first attempt to connect again.
+    pub(super) patience: Duration,
+    needed: Vec<bool>,
+    states: Vec<AtomicU8>,
+    meter: Mutex<Meter<'a>>,
+    /// Bytes that came over the wire.
+    pub(super) sent: AtomicU64,
+    findings: Mutex<Vec<Finding>>,
+    checkpoint: Checkpoint,
+    /// Cores of the source.
+    pub(super) cores: u64,
 }
 
-impl Copy<'_> {
-    pub(super) fn everything(&mut self, tar: Tar, names: &NodeNames<'_>) -> Result<()> {
+impl<'a> Copy<'a> {
+    pub(super) fn new(
+        job: &'a Job<'a>,
+        index: &'a Index,
+        needed: Vec<bool>,
+        (tar, names): (Tar, &'a NodeNames<'a>),
+        meter: Meter<'a>,
+        checkpoint: Checkpoint,
+    ) -> Copy<'a> {
+        Copy {
+            job,
+            index,
+            tar,
+            names,
+            patience: Duration::from_secs(1),
+            states: needed.iter().map(|_| AtomicU8::new(MISSING)).collect(),
+            needed,
+            meter: Mutex::new(meter),
+            sent: AtomicU64::new(0),
+            findings: Mutex::new(Vec::new()),
+            checkpoint,
+            cores: 1,
+        }
+    }
+
+    /// Receives all that is needed and returns what could not be carried.
+    pub(super) fn everything(&mut self) -> Result<Vec<Finding>> {
         let tops = self.tops_of_long_paths();
         let below = |path: &[u8]| {
             tops.iter().any(|top| path.starts_with(top) && matches!(path.get(top.len()), None | Some(b'/')))
@@ -55,11 +85,66 @@ impl Copy<'_> {
         }
         self.expect();
         let wanted = |i: &usize| self.needed[*i] && !long[*i] && self.index.entry(*i).kind != Kind::Socket;
-        let list = name_list((0..self.index.len()).filter(wanted).map(|i| self.index.path(i)));
-        self.stream(tar, names, &list, false)?;
-        self.stream(tar, names, &name_list(tops.into_iter()), true)?;
-        self.make_sockets()?;
-        self.join_groups()
+        let wanted: Vec<usize> = (0..self.index.len()).filter(wanted).collect();
+        let mut extractor = self.streams(&wanted, &tops)?;
+        self.make_sockets(&mut extractor)?;
+        self.join_groups(&mut extractor)?;
+        let mut findings = extractor.finish()?;
+        for state in &self.states {
+            let _ = state.compare_exchange(WAITING, HERE, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        findings.append(&mut self.findings.lock().unwrap_or_else(PoisonError::into_inner));
+        findings.extend(self.sockets());
+        self.check_complete()?;
+        Ok(findings)
+    }
+
+    /// Tells whether an entry was needed.
+    pub(super) fn is_needed(&self, position: usize) -> bool {
+        self.needed[position]
+    }
+
+    /// Tells whether an entry came and is complete, its attributes too.
+    pub(super) fn arrived(&self, position: usize) -> bool {
+        self.states[position].load(Ordering::Relaxed) == HERE
+    }
+
+    /// Tells whether an entry came and need not be asked for again in this pass.
+    pub(super) fn came(&self, position: usize) -> bool {
+        self.states[position].load(Ordering::Relaxed) != MISSING
+    }
+
+    /// Returns what came of it: what was needed, what is complete, the meter, and the bytes that came over the wire.
+    pub(super) fn outcome(self) -> (Vec<bool>, Vec<bool>, Meter<'a>, u64) {
+        let arrived = (0..self.needed.len()).map(|i| self.arrived(i)).collect();
+        let meter = self.meter.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (self.needed, arrived, meter, self.sent.into_inner())
+    }
+
+    pub(super) fn meter(&self) -> MutexGuard<'_, Meter<'a>> {
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn find(&self, finding: Finding) {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).push(finding);
+    }
+
+    pub(super) fn arrive(&self, position: usize) {
+        let state = if self.index.entry(position).kind == Kind::Directory { WAITING } else { HERE };
+        let before = self.states[position].swap(state, Ordering::Relaxed);
+        if state == HERE {
+            self.checkpoint.note(position);
+        }
+        let mut meter = self.meter();
+        meter.files += u64::from(before == MISSING);
+        meter.tick();
+    }
+
+    /// The source had trouble while it sent these: the next pass sends them again.
+    pub(super) fn doubt(&self, positions: &[usize]) {
+        for position in positions {
+            let _ = self.states[*position].compare_exchange(HERE, DOUBTED, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 
     /// Returns the directories whose contents tar reaches only by descending: some paths below are too long to be opened.
@@ -71,78 +156,14 @@ impl Copy<'_> {
             .collect()
     }
 
-    fn expect(&mut self) {
+    fn expect(&self) {
         let needed = self.index.entries().zip(&self.needed).filter(|(_, needed)| **needed);
-        self.meter.total =
-            Some(needed.fold((0, 0), |(files, bytes), (e, _)| (files + 1, bytes + e.weight() / e.links.max(1))));
-    }
-
-    fn stream(&mut self, tar: Tar, names: &NodeNames<'_>, list: &[u8], recursive: bool) -> Result<()> {
-        if list.is_empty() {
-            return Ok(());
-        }
-        let job = self.job;
-        let command = tar_command(&job.tree, tar, recursive);
-        let ended = watch(job.source, &command, job.cancel, Some(list), |output| {
-            let mut archive = Archive::new(BufReader::with_capacity(256 << 10, output), names);
-            let result = self.receive(&mut archive, recursive);
-            self.sent += archive.bytes_read();
-            result
-        })?;
-        let status = check_status(job, &command, &ended.output, &CHANGING, 2);
-        match (ended.result, status) {
-            (Ok(()), status) => status,
-            // The reason why a stream is cut is what tar said, or that the connection was lost.
-            (Err(e), Err(reason)) if e.chain().iter().any(|line| line == TRUNCATED) => {
-                let message = e.chain().join(": ");
-                Err(Error::new(message).because(reason))
-            }
-            (Err(e), _) => Err(e),
-        }
-    }
-
-    fn receive<R: BufRead>(&mut self, archive: &mut Archive<'_, R>, recursive: bool) -> Result<()> {
-        while let Some(member) = archive.next_member()? {
-            self.job.cancel.check()?;
-            let path = member_path(&member.name)?;
-            let Some(position) = self.index.find(&path).filter(|i| self.needed[*i]) else {
-                if recursive {
-                    continue;
-                }
-                return Err(Error::new(format!("tar sent {}, which nobody asked for", shown(&path))));
-            };
-            let entry = self.index.entry(position);
-            if let Some(why) = self.stale(&entry, &member)? {
-                if self.job.pass == Pass::Live {
-                    continue;
-                }
-                let what = if path.is_empty() { "the top directory".to_owned() } else { shown(&path) };
-                let error = Error::new(format!("{what} {why} while it was copied"));
-                return Err(error.hint("the container must not run during the last pass: is it stopped?"));
-            }
-            let meter = &mut self.meter;
-            self.extractor.extract(&path, &member, archive, self.job.cancel, &mut |bytes| {
-                meter.bytes += bytes;
-                meter.tick();
-            })?;
-            if member.kind != MemberKind::HardLink {
-                self.index.set_xattrs(position, digest_of(&member.xattrs));
-            }
-            self.arrive(position);
-        }
-        archive.finish()
-    }
-
-    fn arrive(&mut self, position: usize) {
-        if !std::mem::replace(&mut self.arrived[position], true) {
-            self.meter.files += 1;
-            self.checkpoint.note(position);
-        }
-        self.meter.tick();
+        let total = needed.fold((0, 0), |(files, bytes), (e, _)| (files + 1, bytes + e.weight() / e.links.max(1)));
+        self.meter().total = Some(total);
     }
 
     /// Says why a member is not what the index saw.
-    fn stale(&self, entry: &Entry, member: &Member) -> Result<Option<&'static str>> {
+    pub(super) fn stale(&self, entry: &Entry, member: &Member) -> Result<Option<&'static str>> {
         let kind = match member.kind {
             MemberKind::File => Kind::File,
             MemberKind::Symlink => Kind::Symlink,
@@ -152,7 +173,7 @@ impl Copy<'_> {
             MemberKind::Fifo => Kind::Fifo,
             MemberKind::HardLink => {
                 let original = self.index.find(&member_path(&member.link)?);
-                let original = original.filter(|i| self.arrived[*i]).map(|i| self.index.entry(i));
+                let original = original.filter(|i| self.came(*i)).map(|i| self.index.entry(i));
                 return Ok(match original {
                     Some(original) if original.inode == entry.inode => None,
                     _ => Some("was linked"),
@@ -171,13 +192,13 @@ impl Copy<'_> {
     }
 
     /// Makes the sockets, which tar leaves out: one entry for each inode, the other names are joined to it.
-    fn make_sockets(&mut self) -> Result<()> {
+    fn make_sockets(&self, extractor: &mut Extractor) -> Result<()> {
         let mut made = HashSet::new();
         for (position, entry) in self.index.entries().enumerate() {
             if self.needed[position] && entry.kind == Kind::Socket && made.insert(entry.inode) {
                 let Entry { mode, uid, gid, mtime, .. } = entry;
                 let attributes = Attributes { mode, uid, gid, mtime, ..Attributes::default() };
-                self.extractor.make_socket(&self.index.path(position), &attributes)?;
+                extractor.make_socket(&self.index.path(position), &attributes)?;
                 self.arrive(position);
             }
         }
@@ -185,7 +206,7 @@ impl Copy<'_> {
     }
 
     /// Says that sockets were made anew: nothing on the source shows whether they had extended attributes.
-    pub(super) fn sockets(&self) -> Option<Finding> {
+    fn sockets(&self) -> Option<Finding> {
         let is_socket = |i: &usize| self.needed[*i] && self.index.entry(*i).kind == Kind::Socket;
         let mut sockets = (0..self.index.len()).filter(is_socket);
         let first = shown(&self.index.path(sockets.next()?));
@@ -200,14 +221,14 @@ impl Copy<'_> {
     }
 
     /// Makes the names of one inode one inode on the target: those of sockets, and those that came in different streams.
-    fn join_groups(&mut self) -> Result<()> {
+    fn join_groups(&self, extractor: &mut Extractor) -> Result<()> {
         for group in link_groups(self.index).values() {
-            let Some(first) = group.iter().copied().find(|i| self.needed[*i] && self.arrived[*i]) else { continue };
+            let Some(first) = group.iter().copied().find(|i| self.needed[*i] && self.came(*i)) else { continue };
             for other in group.iter().copied().filter(|i| *i != first) {
-                let ours = self.arrived[other] || self.index.entry(other).kind == Kind::Socket;
+                let ours = self.came(other) || self.index.entry(other).kind == Kind::Socket;
                 let (name, original) = (self.index.path(other), self.index.path(first));
-                if ours && !self.extractor.same(&name, &original)? {
-                    self.extractor.hard_link(&name, &original)?;
+                if ours && !extractor.same(&name, &original)? {
+                    extractor.hard_link(&name, &original)?;
                     self.arrive(other);
                 }
             }
@@ -216,8 +237,8 @@ impl Copy<'_> {
     }
 
     /// Fails on the last pass when something that was asked for did not come.
-    pub(super) fn check_complete(&self) -> Result<()> {
-        let lost = |i: usize| (self.needed[i] && !self.arrived[i]).then(|| shown(&self.index.path(i)));
+    fn check_complete(&self) -> Result<()> {
+        let lost = |i: usize| (self.needed[i] && !self.came(i)).then(|| shown(&self.index.path(i)));
         let missing: Vec<String> = (0..self.index.len()).filter_map(lost).collect();
         if self.job.pass == Pass::Live || missing.is_empty() {
             return Ok(());
@@ -225,15 +246,4 @@ impl Copy<'_> {
         let first = missing.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
         Err(Error::new(format!("{} entries did not arrive, the first of them {first}", missing.len())))
     }
-}
-
-fn name_list(paths: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
-    let mut list = Vec::new();
-    for path in paths {
-        // Never begins with a dash, and the top is `./`.
-        list.extend_from_slice(b"./");
-        list.extend_from_slice(&path);
-        list.push(0);
-    }
-    list
 }

@@ -1,9 +1,11 @@
 //! A command at work: its output is read by one thread, its input fed by another, and a request to stop kills it.
 
+use super::archive::TRUNCATED;
 use crate::cancel::Cancel;
 use crate::error::{Doing, Error, Result};
 use crate::host::{Command, Host, Output};
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -28,6 +30,18 @@ pub(super) fn watch<T: Send>(
     feed: Option<&[u8]>,
     read: impl FnOnce(Box<dyn Read + Send>) -> Result<T> + Send,
 ) -> Result<Ended<T>> {
+    watch_until(&AtomicBool::new(false), host, command, cancel, feed, read)
+}
+
+/// Like [`watch`]; `stop` ends the command as well, as if `read` had failed.
+pub(super) fn watch_until<T: Send>(
+    stop: &AtomicBool,
+    host: &dyn Host,
+    command: &Command,
+    cancel: &Cancel,
+    feed: Option<&[u8]>,
+    read: impl FnOnce(Box<dyn Read + Send>) -> Result<T> + Send,
+) -> Result<Ended<T>> {
     cancel.check()?;
     let mut process = host.spawn(command)?;
     let lost = || Error::new(format!("{}: {command} was started without its pipes", host.label()));
@@ -46,13 +60,15 @@ pub(super) fn watch<T: Send>(
         });
         let feeder = stdin.map(|(pipe, bytes)| scope.spawn(move || write_all(pipe, bytes)));
         while ended.recv_timeout(GLANCE) == Err(mpsc::RecvTimeoutError::Timeout) {
-            if cancel.is_set() {
+            if cancel.is_set() || stop.load(Ordering::Relaxed) {
                 process.kill();
                 break;
             }
         }
         let result = reader.join().unwrap_or_else(|_| Err(Error::new("the reader of a command's output broke down")));
-        if result.is_err() {
+        // A stream that is cut has its end behind it: how the command ended says why, and a kill would hide that.
+        let at_end = |e: &Error| e.chain().iter().any(|line| line == TRUNCATED);
+        if result.as_ref().is_err_and(|e| !at_end(e)) {
             process.kill();
         }
         // A command that ended early leaves the feeder with a broken pipe; its status says more than that.

@@ -7,13 +7,13 @@
 use super::blocks::{self, ByBlocks};
 use super::delta;
 use super::exclude::Excludes;
-use super::extract::Extractor;
 use super::index::Index;
 use super::lesser::Lesser;
 use super::meter::Meter;
 use super::node_names::NodeNames;
 use super::probe::{self, Lister, Tar, Userland};
 use super::receive::Copy;
+use super::remote::plain_tar;
 use super::saved::{self, SavedIndexes};
 use super::source::{self, Listing};
 use super::verify::{self, Check, Verified};
@@ -22,7 +22,6 @@ use crate::error::{Doing, Result};
 use crate::host::{Command, Host, Output};
 use crate::model::finding::Finding;
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -40,6 +39,8 @@ pub struct StreamEngine {
     last: Mutex<Option<(Vec<u8>, Index)>>,
     /// Where rsync runs for blocks of large files.
     local: Option<Arc<dyn Host>>,
+    /// How long to wait before the first attempt to connect again; each later one waits twice as long.
+    patience: Duration,
 }
 
 impl Default for StreamEngine {
@@ -57,6 +58,7 @@ impl StreamEngine {
             unsure: Duration::from_secs(60),
             last: Mutex::default(),
             local: None,
+            patience: Duration::from_secs(1),
         }
     }
 
@@ -96,6 +98,13 @@ impl StreamEngine {
         Ok(userland)
     }
 
+    /// Changes how long after a lost connection the first attempt to connect again is made; default one second.
+    #[must_use]
+    pub fn reconnect_after(mut self, time: Duration) -> StreamEngine {
+        self.patience = time;
+        self
+    }
+
     fn pass(&self, job: &Job<'_>) -> Result<Stats> {
         let started = Instant::now();
         self.keep_index(None);
@@ -117,18 +126,14 @@ impl StreamEngine {
         };
         let by_blocks = self.by_blocks(job, &index, &mut delta.needed, &mut meter)?;
         let young = |i: usize| index.entry(i).ctime.seconds >= sure_before;
+        let names = NodeNames::new(job.source);
         let mut received = match &userland.tar {
             Ok(tar) => {
                 let checkpoint = self.saved.begin(job, &index, &delta.needed, &young)?;
-                let arrived = vec![false; index.len()];
-                let extractor = Extractor::new(job.target)?;
-                let needed = delta.needed;
-                let mut copy = Copy { job, index: &index, needed, arrived, extractor, meter, sent: 0, checkpoint };
-                copy.everything(*tar, &NodeNames::new(job.source))?;
-                let mut findings = copy.extractor.finish()?;
-                findings.extend(copy.sockets());
-                copy.check_complete()?;
-                let Copy { needed, arrived, meter, sent, .. } = copy;
+                let mut copy = Copy::new(job, &index, delta.needed, (*tar, &names), meter, checkpoint);
+                (copy.patience, copy.cores) = (self.patience, u64::from(userland.cores));
+                let findings = copy.everything()?;
+                let (needed, arrived, meter, sent) = copy.outcome();
                 Received { needed, arrived, meter, sent, findings }
             }
             Err(why) => {
@@ -190,7 +195,7 @@ impl Engine for StreamEngine {
     }
 
     fn commands(&self, _: &dyn Host, tree: &Path, _: &Path, _: &[PathBuf]) -> Vec<Command> {
-        vec![source::find_command(tree), tar_command(tree, Tar { acls: true, selinux: true }, false)]
+        vec![source::find_command(tree), plain_tar(tree, Tar { acls: true, selinux: true }, false)]
     }
 
     fn warm(&self, job: &Job<'_>) -> Result<()> {
@@ -210,21 +215,6 @@ impl Engine for StreamEngine {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
         verify::verify(job, check, last.filter(|(key, _)| *key == saved::key(job)).map(|(_, index)| index))
     }
-}
-
-pub(super) fn tar_command(tree: &Path, tar: Tar, recursive: bool) -> Command {
-    let mut directory = OsString::from("--directory=");
-    directory.push(tree);
-    let mut command = Command::read("env").args(["TAR_OPTIONS=", "tar", "--create", "--file=-", "--format=posix"]);
-    command = command.args(["--pax-option=delete=atime", "--numeric-owner", "--sparse", "--xattrs"]);
-    if tar.acls {
-        command = command.arg("--acls");
-    }
-    if tar.selinux {
-        command = command.arg("--selinux");
-    }
-    command = command.arg(if recursive { "--one-file-system" } else { "--no-recursion" });
-    command.args(["--blocking-factor=128", "--no-unquote", "--null"]).arg(directory).arg("--files-from=-").pipe_stdin()
 }
 
 /// Accepts an exit status: 0 always; on the live pass also up to `worst` when everything that was said is one of `known`.

@@ -17,7 +17,7 @@ pub fn unpack(host: &dyn Host, command: &Command, target: &Rootfs, limit: u64, c
         let mut extractor = Extractor::new(target)?;
         while let Some(member) = archive.next_member()? {
             let path = member_path(&member.name)?;
-            extractor.extract(&path, &member, &mut archive, cancel, &mut |_| {})?;
+            extractor.extract(&path, &member, &mut archive, cancel, &mut |_| Ok(()))?;
             if archive.bytes_read() >= limit {
                 return Err(Error::new(format!("more than {limit} bytes arrived")));
             }

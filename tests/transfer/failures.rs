@@ -91,12 +91,39 @@ fn tar_says_that_a_file_changed() {
     assert!(all(&error).contains("file changed as we read it"), "{error:?}");
 }
 
+/// What GNU tar does on a disk that fails: it says so, sends zeros for the rest, and ends with 2.
+const READ_ERROR: &str = "$real \"$@\"
+echo 'tar: ./victim: Read error at byte 0, while reading 6 bytes: Input/output error' >&2
+echo 'tar: Exiting with failure status due to previous errors' >&2; exit 2";
+
 #[test]
-fn what_tar_could_not_read_is_an_error_on_the_live_pass_too() {
-    let Some(mut desk) = small_tree("what_tar_could_not_read_is_an_error_on_the_live_pass_too") else { return };
+fn what_could_not_be_read_is_named_and_comes_with_the_next_pass() {
+    let Some(mut desk) = small_tree("what_could_not_be_read_is_named_and_comes_with_the_next_pass") else { return };
+    let engine = stream();
+    next_second();
+    instead_of(&mut desk, "tar", READ_ERROR);
+    let stats = desk.copy(&engine, Pass::Live).unwrap();
+    let finding = stats.findings.iter().find(|f| f.id == "copy-unreadable").unwrap();
+    assert!(finding.subject == "victim" && finding.title.contains("Input/output error"), "{finding:?}");
+    let error = desk.copy(&engine, Pass::Final).unwrap_err();
+    assert!(all(&error).contains("./victim: Read error"), "{error:?}");
+    // As tar would have left it: same size, same times, wrong content.
+    let (target, mtime) = (desk.target.join("victim"), desk.target.join("victim").metadata().unwrap().modified());
+    std::fs::write(&target, "\0\0\0\0\0\0").unwrap();
+    std::fs::File::options().write(true).open(&target).unwrap().set_modified(mtime.unwrap()).unwrap();
+    desk.host = ShellHost::default();
+    let stats = desk.copy(&engine, Pass::Final).unwrap();
+    // The file and its directory.
+    assert_eq!(stats.files, 2);
+    desk.assert_equal("after the disk was mended", &[]);
+}
+
+#[test]
+fn what_tar_could_not_read_is_an_error_when_nobody_knows_it() {
+    let Some(mut desk) = small_tree("what_tar_could_not_read_is_an_error_when_nobody_knows_it") else { return };
     instead_of(&mut desk, "tar", "$real \"$@\"\necho 'tar: ./x: Read error at byte 0: Input/output error' >&2\nexit 2");
     let error = desk.copy(&stream(), Pass::Live).unwrap_err();
-    assert!(all(&error).contains("Input/output error"), "{error:?}");
+    assert!(all(&error).contains("could not read ./x: Read error at byte 0: Input/output error"), "{error:?}");
 }
 
 #[test]

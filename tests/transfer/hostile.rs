@@ -36,7 +36,7 @@ fn extract_all(stream: &[u8], root: &Path) -> Result<()> {
     let mut extractor = Extractor::new(&root)?;
     while let Some(member) = archive.next_member()? {
         let path = member_path(&member.name)?;
-        extractor.extract(&path, &member, &mut archive, &Cancel::new(), &mut |_| {})?;
+        extractor.extract(&path, &member, &mut archive, &Cancel::new(), &mut |_| Ok(()))?;
     }
     extractor.finish()?;
     archive.finish()

@@ -1,6 +1,7 @@
 //! Which algorithms the built-in client offers.
 
 use crate::error::{Error, Result};
+use crate::host::ciphers::fastest_first;
 use ::ssh2::{MethodType, Session};
 
 /// What CentOS 5 and 6 need, and libssh2 has only when it was built with .cargo/config.toml of this repository.
@@ -11,8 +12,8 @@ const LEGACY: [(MethodType, &str); 3] = [
 ];
 
 /// Says what this session may use: no SHA-1, no CBC, no certificates (nothing here could check one), and host keys of the
-/// known types first. With `legacy`, the three algorithms of CentOS 5 and 6 stand at the end of each list.
-pub(super) fn prefer(session: &Session, known_types: &[String], legacy: bool) -> Result<()> {
+/// known types first, and of the ciphers those that ssh_config allows, the fastest first. With `legacy`, the three algorithms of CentOS 5 and 6 stand at the end of each list.
+pub(super) fn prefer(session: &Session, known_types: &[String], ciphers: &[String], legacy: bool) -> Result<()> {
     let lists: [&[MethodType]; 4] = [
         &[MethodType::Kex],
         &[MethodType::HostKey],
@@ -33,6 +34,9 @@ pub(super) fn prefer(session: &Session, known_types: &[String], legacy: bool) ->
         if matches!(first, MethodType::HostKey) {
             names.sort_by_key(|n| !known_types.iter().any(|known| known == key_type_of(n)));
         }
+        if matches!(first, MethodType::CryptCs) {
+            names = choose_ciphers(&names, ciphers)?;
+        }
         for kind in same {
             session.method_pref(*kind, &names.join(",")).map_err(|e| Error::new(e.to_string()))?;
         }
@@ -42,6 +46,16 @@ pub(super) fn prefer(session: &Session, known_types: &[String], legacy: bool) ->
         let _ = session.method_pref(MethodType::SignAlgo, "rsa-sha2-512,rsa-sha2-256");
     }
     Ok(())
+}
+
+fn choose_ciphers<'a>(ours: &[&'a str], allowed: &[String]) -> Result<Vec<&'a str>> {
+    let both: Vec<&str> =
+        ours.iter().copied().filter(|n| allowed.is_empty() || allowed.iter().any(|a| a == n)).collect();
+    if both.is_empty() {
+        let error = Error::new(format!("the built-in client has none of the ciphers {}", allowed.join(",")));
+        return Err(error.hint("use --transport openssh, or allow another one with Ciphers in ssh_config"));
+    }
+    Ok(fastest_first(both))
 }
 
 fn supported(session: &Session, kind: MethodType) -> Vec<&'static str> {
@@ -85,8 +99,12 @@ mod tests {
             let kept: Vec<_> = supported(&session, kind).into_iter().filter(|n| !is_old(n)).collect();
             assert!(!kept.is_empty() && !kept.iter().any(|n| n.contains("sha1") || *n == "ssh-rsa"), "{kept:?}");
         }
-        prefer(&session, &["ssh-ed25519".to_owned()], true).unwrap();
-        prefer(&session, &[], false).unwrap();
+        prefer(&session, &["ssh-ed25519".to_owned()], &[], true).unwrap();
+        prefer(&session, &[], &[], false).unwrap();
+        let allowed = ["aes256-ctr".to_owned(), "aes128-ctr".to_owned(), "nobody-has-it".to_owned()];
+        prefer(&session, &[], &allowed, false).unwrap();
+        assert_eq!(choose_ciphers(&["aes128-ctr", "x", "aes256-ctr"], &allowed).unwrap().len(), 2);
+        assert!(prefer(&session, &[], &allowed[2..], false).unwrap_err().first_hint().unwrap().contains("openssh"));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(super) fn log_in(profile: &SshProfile, ask: bool, secrets: &mut Secrets) -> 
     let known = Known::look_up(&profile.known_hosts, &profile.known_name())?;
     let socket = connect(profile)?;
     let mut session = Session::new().map_err(|e| said(&e))?;
-    algorithms::prefer(&session, &known.types(), profile.legacy_algorithms)
+    algorithms::prefer(&session, &known.types(), &profile.ciphers, profile.legacy_algorithms)
         .map_err(|e| Error::new(format!("connecting to {}", profile.label())).because(e))?;
     session.set_timeout(STEP_LIMIT_MS);
     session.set_tcp_stream(socket.try_clone().map_err(|e| said(&e))?);

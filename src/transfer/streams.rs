@@ -1,0 +1,338 @@
+//! The streams of a pass: one `tar` each, over a session of its own. What a lost connection did not bring is asked for
+//! again; what goes over a slow link is compressed.
+
+use super::Pass;
+use super::archive::{Archive, MemberKind, TRUNCATED};
+use super::extract::{Extractor, member_path};
+use super::index::digest_of;
+use super::parcels::Parcels;
+use super::receive::Copy;
+use super::remote::{NO_COMPRESSOR, plain_tar, tar_command};
+use super::running::watch_until;
+use super::squeeze::{Gauge, Squeeze};
+use super::trouble::{Verdict, judge};
+use super::wire::{Bucket, Tally, open};
+use crate::error::{Error, Result};
+use crate::host::{Host, LOST};
+use crate::model::finding::Finding;
+use crate::model::settings::Compress;
+use crate::rootfs::attributes::shown;
+use std::collections::BTreeSet;
+use std::io::BufRead;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+/// How often a stream connects again without that anything comes.
+const TRIES: u32 = 5;
+/// Streams that nobody asked for, at most: from there on they are in each other's way.
+const MOST_STREAMS: u64 = 4;
+/// How often a request to stop is looked at.
+const GLANCE: Duration = Duration::from_millis(50);
+/// The error of a stream that ends because another one failed.
+const STOPPED: &str = "another stream failed";
+/// Names of the list that a member may be ahead; tar leaves out what is gone.
+const AHEAD: usize = 1000;
+
+/// Names for one `tar`: positions in the index and, in the same order, what its standard input is.
+struct List {
+    positions: Vec<usize>,
+    names: Vec<u8>,
+    recursive: bool,
+}
+
+/// What the streams of a pass share beside the copy itself.
+struct Share<'a> {
+    parcels: Mutex<Parcels>,
+    bucket: Option<&'a Bucket>,
+    squeeze: Squeeze,
+    stop: AtomicBool,
+}
+
+fn name_list<'a>(paths: impl Iterator<Item = Vec<u8>> + 'a) -> Vec<u8> {
+    let mut list = Vec::new();
+    for path in paths {
+        // Never begins with a dash, and the top is `./`.
+        list.extend_from_slice(b"./");
+        list.extend_from_slice(&path);
+        list.push(0);
+    }
+    list
+}
+
+impl Copy<'_> {
+    /// Receives the entries at `wanted`, and everything below `tops`, whose paths are too long for a list. Returns the
+    /// extractor with what is left for the end.
+    pub(super) fn streams(&self, wanted: &[usize], tops: &BTreeSet<Vec<u8>>) -> Result<Extractor> {
+        let mut parcels = Parcels::new(self.index, wanted.iter().copied());
+        let count = self.count(&parcels);
+        parcels.share_among(count, self.job.tuning.streams.is_some());
+        let bucket = self.job.tuning.bwlimit.map(|limit| Bucket::new(limit.0));
+        let share = Share {
+            parcels: Mutex::new(parcels),
+            bucket: bucket.as_ref(),
+            squeeze: Squeeze::new(self.job.tuning.compress),
+            stop: AtomicBool::new(false),
+        };
+        let mut extractor = Extractor::new(self.job.target)?;
+        thread::scope(|scope| {
+            let others: Vec<_> = (1..count).map(|_| scope.spawn(|| self.another_stream(&share))).collect();
+            let mut result = self.stream(self.job.source, &share, &mut extractor);
+            for other in others {
+                let other = other.join().unwrap_or_else(|_| Err(Error::new("a stream broke down")));
+                match (other, &result) {
+                    (Ok(other), Ok(())) => extractor.absorb(other),
+                    // What was stopped because of another's failure is not the reason.
+                    (Err(e), Ok(())) => result = Err(e),
+                    (Err(e), Err(first)) if is_stopped(first) => result = Err(e),
+                    _ => {}
+                }
+            }
+            result
+        })?;
+        let names = name_list(tops.iter().cloned());
+        if !names.is_empty() {
+            let list = List { positions: Vec::new(), names, recursive: true };
+            self.deliver(self.job.source, &share, &mut extractor, list)?;
+        }
+        Ok(extractor)
+    }
+
+    fn count(&self, parcels: &Parcels) -> u64 {
+        if let Some(asked) = self.job.tuning.streams {
+            return u64::from(asked.get());
+        }
+        let worth = parcels.worth(MOST_STREAMS);
+        let here = thread::available_parallelism().map_or(1, |n| n.get() as u64);
+        if worth.min(here) == 1 { 1 } else { worth.min(here).min(self.cores) }
+    }
+
+    fn another_stream(&self, share: &Share<'_>) -> Result<Extractor> {
+        let mut extractor = Extractor::new(self.job.target)?;
+        let host = match self.job.source.another() {
+            Ok(host) => host,
+            Err(e) => {
+                // The others carry its part.
+                tracing::warn!("no further stream from {}: {}", self.job.source.label(), e.chain().join(": "));
+                return Ok(extractor);
+            }
+        };
+        self.stream(host.as_ref(), share, &mut extractor)?;
+        Ok(extractor)
+    }
+
+    /// Takes parcels until none is left.
+    fn stream(&self, host: &dyn Host, share: &Share<'_>, extractor: &mut Extractor) -> Result<()> {
+        let next = || share.parcels.lock().unwrap_or_else(PoisonError::into_inner).take();
+        while let Some(positions) = next() {
+            let names = name_list(positions.iter().map(|i| self.index.path(*i)));
+            let list = List { positions, names, recursive: false };
+            self.deliver(host, share, extractor, list).inspect_err(|_| share.stop.store(true, Ordering::Relaxed))?;
+        }
+        Ok(())
+    }
+
+    /// Receives one list. A lost connection is made again, with growing pauses, and what did not come asked for again.
+    fn deliver(&self, host: &dyn Host, share: &Share<'_>, extractor: &mut Extractor, mut list: List) -> Result<()> {
+        let (mut own, mut tries): (Option<Box<dyn Host>>, u32) = (None, 0);
+        while !list.names.is_empty() {
+            let before = self.meter().files;
+            match self.run(own.as_deref().unwrap_or(host), share, extractor, &list) {
+                Ok(Ended::Complete) => return Ok(()),
+                Ok(Ended::Otherwise) => {}
+                Err(e) if e.chain().iter().any(|line| line == LOST) => {
+                    tries = if self.meter().files > before { 1 } else { tries + 1 };
+                    if tries > TRIES {
+                        return Err(Error::new(format!("no connection after {TRIES} more attempts")).because(e));
+                    }
+                    self.pause(share, self.patience * 2u32.pow(tries - 1))?;
+                    tracing::warn!("connecting again: {}", e.chain().join(": "));
+                    // Where this fails, the next attempt to run something fails too, and counts.
+                    own = self.job.source.another().ok().or(own);
+                }
+                Err(e) => return Err(e),
+            }
+            if !list.recursive {
+                list.positions.retain(|i| !self.came(*i));
+                list.names = name_list(list.positions.iter().map(|i| self.index.path(*i)));
+            }
+        }
+        Ok(())
+    }
+
+    fn pause(&self, share: &Share<'_>, time: Duration) -> Result<()> {
+        let until = Instant::now() + time;
+        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            self.job.cancel.check()?;
+            share.check()?;
+            sleep(left.min(GLANCE));
+        }
+        Ok(())
+    }
+
+    /// Runs one `tar` for a list.
+    fn run(&self, host: &dyn Host, share: &Share<'_>, extractor: &mut Extractor, list: &List) -> Result<Ended> {
+        let compress = share.squeeze.now();
+        let command = tar_command(self.job, self.tar, list.recursive, compress);
+        let (tally, mut otherwise) = (Tally::default(), false);
+        let ended = watch_until(&share.stop, host, &command, self.job.cancel, Some(&list.names), |output| {
+            let input = open(output, share.bucket, &tally, self.job.cancel)?;
+            let mut receiver = Receiver {
+                copy: self,
+                share,
+                archive: Archive::new(input, self.names),
+                gauge: Gauge::new(compress, &tally),
+                list,
+                next: 0,
+                otherwise: &mut otherwise,
+            };
+            receiver.all(extractor)
+        });
+        self.sent.fetch_add(tally.bytes(), Ordering::Relaxed);
+        share.check()?;
+        let ended = ended?;
+        if otherwise {
+            return Ok(Ended::Otherwise);
+        }
+        if ended.output.status == 127 && contains(&ended.output.stderr, NO_COMPRESSOR) {
+            return self.without_compressor(share, compress);
+        }
+        // People know tar; the script around it says nothing to them.
+        let tar = plain_tar(&self.job.tree, self.tar, list.recursive);
+        let verdict = judge(self.job, &tar, &ended.output);
+        match (ended.result, verdict) {
+            (Ok(()), verdict) => self.heed(verdict?, list),
+            // The reason why a stream is cut is what tar said, or that the connection was lost.
+            (Err(e), Err(reason)) if e.chain().iter().any(|line| line == TRUNCATED) => {
+                let message = e.chain().join(": ");
+                Err(Error::new(message).because(reason))
+            }
+            (Err(e), _) => Err(e),
+        }
+    }
+
+    fn without_compressor(&self, share: &Share<'_>, asked: Compress) -> Result<Ended> {
+        if asked == Compress::Auto {
+            share.squeeze.give_up();
+            return Ok(Ended::Otherwise);
+        }
+        let error = Error::new(format!("{} does not have the compressor that was asked for", self.job.source.label()));
+        Err(error.hint("take --compress auto, or none"))
+    }
+
+    /// Takes back what the source could not read well: it is named, and the next pass sends it again.
+    fn heed(&self, verdict: Verdict, list: &List) -> Result<Ended> {
+        match verdict {
+            Verdict::Good => {}
+            Verdict::Doubtful => self.doubt(&list.positions),
+            Verdict::Unreadable(entries) => {
+                for (name, why) in entries {
+                    let position = member_path(&name).ok().and_then(|path| self.index.find(&path));
+                    let Some(position) = position else {
+                        return Err(Error::new(format!("tar could not read {}: {why}", shown(&name))));
+                    };
+                    self.doubt(&[position]);
+                    let path = shown(&self.index.path(position));
+                    let finding = Finding::warning("copy-unreadable", format!("{path} could not be read: {why}"));
+                    let remedy = "look at the source's disk; the last pass fails while it cannot be read";
+                    self.find(finding.remedy(remedy).subject(path));
+                }
+            }
+        }
+        Ok(Ended::Complete)
+    }
+}
+
+/// How the receipt of a list ended.
+enum Ended {
+    /// tar sent all that it could.
+    Complete,
+    /// What did not come yet is to be sent in another way.
+    Otherwise,
+}
+
+impl Share<'_> {
+    fn check(&self) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) { Err(Error::new(STOPPED)) } else { Ok(()) }
+    }
+}
+
+fn is_stopped(error: &Error) -> bool {
+    error.chain().iter().any(|line| line == STOPPED)
+}
+
+fn contains(text: &[u8], part: &str) -> bool {
+    text.windows(part.len()).any(|window| window == part.as_bytes())
+}
+
+/// Takes the members of one stream.
+struct Receiver<'r, 'c> {
+    copy: &'r Copy<'c>,
+    share: &'r Share<'r>,
+    archive: Archive<'r, Box<dyn BufRead + 'r>>,
+    gauge: Gauge<'r>,
+    list: &'r List,
+    /// The first name of the list that tar may send next.
+    next: usize,
+    otherwise: &'r mut bool,
+}
+
+impl Receiver<'_, '_> {
+    fn all(&mut self, extractor: &mut Extractor) -> Result<()> {
+        let (copy, cancel) = (self.copy, self.copy.job.cancel);
+        let mut names = self.list.names.as_slice();
+        while let Some(member) = self.archive.next_member()? {
+            cancel.check()?;
+            self.share.check()?;
+            let Some(position) = self.asked_for(&member.name, &mut names)? else {
+                if self.list.recursive {
+                    continue;
+                }
+                return Err(Error::new(format!("tar sent {}, which nobody asked for", shown(&member.name))));
+            };
+            let path = copy.index.path(position);
+            let entry = copy.index.entry(position);
+            if let Some(why) = copy.stale(&entry, &member)? {
+                if copy.job.pass == Pass::Live {
+                    continue;
+                }
+                let what = if path.is_empty() { "the top directory".to_owned() } else { shown(&path) };
+                let error = Error::new(format!("{what} {why} while it was copied"));
+                return Err(error.hint("the container must not run during the last pass: is it stopped?"));
+            }
+            let (squeeze, gauge, otherwise) = (&self.share.squeeze, &mut self.gauge, &mut *self.otherwise);
+            extractor.extract(&path, &member, &mut self.archive, cancel, &mut |bytes| {
+                let mut meter = copy.meter();
+                meter.bytes += bytes;
+                meter.tick();
+                *otherwise = gauge.moved(bytes) && squeeze.look(gauge);
+                if *otherwise { Err(Error::new("the stream goes on in another way")) } else { Ok(()) }
+            })?;
+            if member.kind != MemberKind::HardLink {
+                copy.index.set_xattrs(position, digest_of(&member.xattrs));
+            }
+            copy.arrive(position);
+        }
+        self.archive.finish()
+    }
+
+    /// Returns the entry that a member is, when it was asked for. Members come in the order of the list, some are missing.
+    fn asked_for(&mut self, name: &[u8], names: &mut &[u8]) -> Result<Option<usize>> {
+        let is_it = |asked: &[u8]| asked == name || name.strip_suffix(b"/") == Some(asked);
+        let mut ahead = *names;
+        for step in 0..AHEAD {
+            let Some(position) = self.list.positions.get(self.next + step) else { break };
+            let end = ahead.iter().position(|b| *b == 0).unwrap_or(ahead.len());
+            let found = is_it(&ahead[..end]);
+            ahead = ahead.get(end + 1..).unwrap_or_default();
+            if found {
+                self.next += step + 1;
+                *names = ahead;
+                return Ok(Some(*position));
+            }
+        }
+        let path = member_path(name)?;
+        Ok(self.copy.index.find(&path).filter(|i| self.copy.is_needed(*i)))
+    }
+}

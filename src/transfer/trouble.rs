@@ -1,0 +1,134 @@
+//! What the source's tar says when something goes wrong, and which entries it says it about.
+
+use super::stream::check_status;
+use super::{Job, Pass};
+use crate::error::Result;
+use crate::host::{Command, Output};
+
+/// What tar says about a tree that changes underneath it.
+const CHANGING: [&str; 7] = [
+    "No such file or directory",
+    "Not a directory",
+    "File removed before we read it",
+    "file changed as we read it",
+    "File shrank by",
+    "Exiting with failure status",
+    "Error exit delayed",
+];
+
+/// What it says about one entry that it cannot read; where it can read a part of a file it sends zeros for the rest.
+const UNREADABLE: [&str; 6] = [
+    ": Read error at byte ",
+    ": Warning: Read error at byte ",
+    ": Cannot open: ",
+    ": Cannot stat: ",
+    ": Cannot readlink: ",
+    ": Cannot close: ",
+];
+
+/// What became of the entries of one stream that ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// What came is what the source has.
+    Good,
+    /// These names were not read well, each with what tar said about it.
+    Unreadable(Vec<(Vec<u8>, String)>),
+    /// Too much was said to know about which entries.
+    Doubtful,
+}
+
+/// Judges how tar ended. On the last pass nothing but success is good.
+pub(super) fn judge(job: &Job<'_>, command: &Command, output: &Output) -> Result<Verdict> {
+    if output.status == 0 {
+        return Ok(Verdict::Good);
+    }
+    let cut = output.stderr.len() >= 60 << 10;
+    if job.pass == Pass::Live && output.status <= 2 && !cut {
+        let bad = unreadable(&output.stderr);
+        if !bad.is_empty() {
+            let rest = Output { stderr: without(&output.stderr), ..output.clone() };
+            if !rest.stderr.trim_ascii().is_empty() {
+                check_status(job, command, &rest, &CHANGING, 2)?;
+            }
+            return Ok(Verdict::Unreadable(bad));
+        }
+    }
+    check_status(job, command, output, &CHANGING, 2)?;
+    Ok(if cut { Verdict::Doubtful } else { Verdict::Good })
+}
+
+fn lines(said: &[u8]) -> impl Iterator<Item = &[u8]> {
+    said.split(|b| *b == b'\n')
+}
+
+/// Splits a message about an entry that cannot be read into its name and the rest.
+fn understand(line: &[u8]) -> Option<(Vec<u8>, String)> {
+    let text = line.strip_prefix(b"tar: ")?;
+    let at = |what: &&str| text.windows(what.len()).position(|w| w == what.as_bytes());
+    let at = UNREADABLE.iter().filter_map(at).min()?;
+    let (name, why) = text.split_at(at);
+    let why = String::from_utf8_lossy(&why[2..]).into_owned();
+    if CHANGING.iter().any(|known| why.contains(known)) {
+        return None;
+    }
+    Some((unescape(name), why))
+}
+
+fn unreadable(said: &[u8]) -> Vec<(Vec<u8>, String)> {
+    lines(said).filter_map(understand).collect()
+}
+
+fn without(said: &[u8]) -> Vec<u8> {
+    lines(said).filter(|line| understand(line).is_none()).collect::<Vec<_>>().join(&b'\n')
+}
+
+/// Undoes tar's way to print names: `\n`, `\303`, `\\`.
+fn unescape(name: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if *first != b'\\' {
+            plain.push(*first);
+            continue;
+        }
+        let octal = rest.get(..3).filter(|digits| digits.iter().all(|d| (b'0'..b'8').contains(d)));
+        let value = octal.map(|digits| digits.iter().fold(0u32, |sum, d| sum * 8 + u32::from(d - b'0')));
+        if let Some(byte) = value.and_then(|v| u8::try_from(v).ok()) {
+            plain.push(byte);
+            rest = &rest[3..];
+            continue;
+        }
+        let Some((letter, after)) = rest.split_first() else { break };
+        rest = after;
+        plain.push(match letter {
+            b'a' => 7,
+            b'b' => 8,
+            b't' => 9,
+            b'n' => 10,
+            b'v' => 11,
+            b'f' => 12,
+            b'r' => 13,
+            other => *other,
+        });
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_whatever_they_hold() {
+        let said = b"tar: ./a: File shrank by 5 bytes; padding with zeros\n\
+            tar: ./b\\nc: d\\303\\244\\\\: Read error at byte 4096, while reading 512 bytes: Input/output error\n\
+            tar: ./e: Cannot open: Structure needs cleaning\ntar: ./f: Cannot stat: No such file or directory\n\
+            tar: Exiting with failure status due to previous errors\n";
+        let found = unreadable(said);
+        let names: Vec<&[u8]> = found.iter().map(|(name, _)| name.as_slice()).collect();
+        assert_eq!(names, [b"./b\nc: d\xc3\xa4\\".as_slice(), b"./e"]);
+        assert_eq!(found[1].1, "Cannot open: Structure needs cleaning");
+        assert_eq!(lines(&without(said)).count(), 4);
+    }
+}
