@@ -5,16 +5,18 @@ use crate::rootfs::Rootfs;
 use crate::rootfs::attributes::{Kind, Status, shown};
 use crate::rootfs::fresh::{Birth, birth_mode};
 use crate::rootfs::walk::{open_directory, remove};
+use lru::LruCache;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::File;
+use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-/// Directories kept open at once: members come in the order of inodes and hop between them.
-const OPEN_AT_ONCE: usize = 64;
+/// Fewest and most directories kept open at once: members come in the order of inodes and hop between them.
+const OPEN_AT_ONCE: (usize, usize) = (64, 4096);
 
 /// Splits a path below the root into its names. The top is the empty path. A name that leaves the root, stays where it is
 /// or cannot be a name is an error.
@@ -32,10 +34,15 @@ fn check(path: &[u8]) -> Result<()> {
 }
 
 struct Open {
-    path: Vec<u8>,
     fd: OwnedFd,
-    used: u64,
     birth: Cell<Option<Birth>>,
+}
+
+/// An eighth of the descriptors that this process may have: several streams work at once.
+fn open_at_once() -> NonZeroUsize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX) / 8;
+    let most = usize::try_from(limit).unwrap_or(usize::MAX).clamp(OPEN_AT_ONCE.0, OPEN_AT_ONCE.1);
+    NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// The directories that were used last, open.
@@ -43,9 +50,7 @@ pub struct Parents {
     root: OwnedFd,
     /// The root's own part of what is known about directories.
     birth: Cell<Option<Birth>>,
-    open: Vec<Open>,
-    last: usize,
-    clock: u64,
+    open: LruCache<Vec<u8>, Open>,
     /// A directory was removed: what is open may no longer be what its path names.
     removed: Cell<bool>,
 }
@@ -67,9 +72,7 @@ impl Parents {
         Ok(Parents {
             root: rustix::io::fcntl_dupfd_cloexec(root.as_fd(), 0)?,
             birth: Cell::new(None),
-            open: Vec::new(),
-            last: 0,
-            clock: 0,
+            open: LruCache::new(open_at_once()),
             removed: Cell::new(false),
         })
     }
@@ -79,50 +82,23 @@ impl Parents {
     pub fn place<'a>(&'a mut self, path: &'a [u8], make: bool) -> Result<Place<'a>> {
         check(path)?;
         if path.is_empty() {
-            return Ok(self.at(None, b"."));
+            return Ok(self.at_top(b"."));
         }
-        let Some(slash) = path.iter().rposition(|b| *b == b'/') else { return Ok(self.at(None, path)) };
-        let (dir, name) = (&path[..slash], &path[slash + 1..]);
-        let at = self.enter(dir, make).doing(|| format!("opening the directory of {}", shown(path)))?;
-        Ok(self.at(Some(at), name))
-    }
-
-    fn at<'a>(&'a self, at: Option<usize>, name: &'a [u8]) -> Place<'a> {
-        let (dir, birth) = match at {
-            Some(at) => (self.open[at].fd.as_fd(), &self.open[at].birth),
-            None => (self.root.as_fd(), &self.birth),
-        };
-        Place { dir, name: OsStr::from_bytes(name), birth, removed: &self.removed }
-    }
-
-    /// Returns where the directory `path` stands among the open ones.
-    fn enter(&mut self, path: &[u8], make: bool) -> Result<usize, Errno> {
+        let Some(slash) = path.iter().rposition(|b| *b == b'/') else { return Ok(self.at_top(path)) };
+        let (dir, name) = (&path[..slash], OsStr::from_bytes(&path[slash + 1..]));
         if self.removed.replace(false) {
             self.open.clear();
         }
-        self.clock += 1;
-        let is_it = |open: &Open| open.path == path;
-        let last = Some(self.last).filter(|at| self.open.get(*at).is_some_and(is_it));
-        let at = match last.or_else(|| self.open.iter().position(is_it)) {
-            Some(at) => at,
-            None => {
-                let fd = self.reach(path, make)?;
-                self.keep(Open { path: path.to_vec(), fd, used: 0, birth: Cell::new(None) })
-            }
-        };
-        self.open[at].used = self.clock;
-        self.last = at;
-        Ok(at)
+        if !self.open.contains(dir) {
+            let fd = self.reach(dir, make).doing(|| format!("opening the directory of {}", shown(path)))?;
+            self.open.push(dir.to_vec(), Open { fd, birth: Cell::new(None) });
+        }
+        let open = self.open.get(dir).ok_or_else(|| Error::new("a directory was closed too early"))?;
+        Ok(Place { dir: open.fd.as_fd(), name, birth: &open.birth, removed: &self.removed })
     }
 
-    fn keep(&mut self, open: Open) -> usize {
-        if self.open.len() < OPEN_AT_ONCE {
-            self.open.push(open);
-            return self.open.len() - 1;
-        }
-        let oldest = self.open.iter().enumerate().min_by_key(|(_, open)| open.used).map_or(0, |(at, _)| at);
-        self.open[oldest] = open;
-        oldest
+    fn at_top<'a>(&'a self, name: &'a [u8]) -> Place<'a> {
+        Place { dir: self.root.as_fd(), name: OsStr::from_bytes(name), birth: &self.birth, removed: &self.removed }
     }
 
     /// Opens a directory: in one step where the kernel can, step by step where it cannot or something is missing.
@@ -133,11 +109,9 @@ impl Parents {
             return Ok(fd);
         }
         let mut dir: Option<OwnedFd> = None;
-        let above = |open: &&Open| path.starts_with(&open.path) && path.get(open.path.len()) == Some(&b'/');
-        let (start, rest) = match self.open.iter().filter(above).max_by_key(|open| open.path.len()) {
-            Some(open) => (open.fd.as_fd(), &path[open.path.len() + 1..]),
-            None => (self.root.as_fd(), path),
-        };
+        let slashes = path.iter().enumerate().rev().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
+        let above = slashes.filter_map(|at| Some((self.open.peek(&path[..at])?, &path[at + 1..]))).next();
+        let (start, rest) = above.map_or((self.root.as_fd(), path), |(open, rest)| (open.fd.as_fd(), rest));
         for name in rest.split(|b| *b == b'/') {
             let next = step(dir.as_ref().map_or(start, AsFd::as_fd), OsStr::from_bytes(name), make)?;
             dir = Some(next);
@@ -314,11 +288,12 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let root = Rootfs::open(temp.path()).unwrap();
         let mut parents = Parents::new(&root).unwrap();
+        parents.open.resize(NonZeroUsize::new(16).unwrap());
         for round in 0..3 {
-            for dir in 0..2 * OPEN_AT_ONCE {
+            for dir in 0..32 {
                 let path = format!("x/{dir}/{round}");
                 parents.place(path.as_bytes(), true).unwrap().make_file(0o644).unwrap();
-                assert!(parents.open.len() <= OPEN_AT_ONCE && temp.path().join(path).is_file());
+                assert!(parents.open.len() <= 16 && temp.path().join(path).is_file());
             }
         }
     }
@@ -332,7 +307,7 @@ mod tests {
         let (one, two) = (format!("{deep}/one"), format!("{}/two", "d".repeat(100)));
         for _ in 0..2 {
             parents.place(one.as_bytes(), true).unwrap().make_directory().unwrap();
-            assert!(parents.open.len() <= OPEN_AT_ONCE);
+            assert!(parents.open.len() <= OPEN_AT_ONCE.1);
             parents.place(two.as_bytes(), false).unwrap().make_directory().unwrap();
         }
         assert!(temp.path().join(two).is_dir());
