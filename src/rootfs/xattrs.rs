@@ -31,6 +31,15 @@ pub fn read_xattrs(dir: BorrowedFd<'_>, name: &OsStr) -> Result<Xattrs, Errno> {
     Ok(xattrs)
 }
 
+/// Gives `name` in `dir` an attribute with this value; one that it has already is not written again.
+pub fn replace_xattr(dir: BorrowedFd<'_>, name: &OsStr, attribute: &[u8], value: &[u8]) -> Result<(), Errno> {
+    let path = magic_path(dir, name);
+    if read_xattr(&path, attribute)?.as_deref() == Some(value) {
+        return Ok(());
+    }
+    Bearer::Named(&path).set(attribute, value)
+}
+
 /// Reads one extended attribute of what [`magic_path`] names; `None` when it has none of that name.
 pub(super) fn read_xattr(path: &[u8], attribute: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
     let value = read_sized(|buffer| match buffer {
@@ -79,7 +88,9 @@ impl Bearer<'_> {
             (Bearer::Named(path), Some(buffer)) => rustix::fs::llistxattr(path, buffer),
         });
         match list {
-            Ok(list) => Ok(list.split(|b| *b == 0).filter(|n| !n.is_empty()).map(<[u8]>::to_vec).collect()),
+            Ok(list) => {
+                Ok(list.split(|b| *b == 0).filter(|n| !n.is_empty() && !is_double(n)).map(<[u8]>::to_vec).collect())
+            }
             Err(Errno::OPNOTSUPP) => Ok(Vec::new()),
             Err(e) => Err(e),
         }
@@ -117,7 +128,7 @@ impl Bearer<'_> {
     /// running the container.
     pub(super) fn set_all(self, wanted: &Xattrs) -> Result<Vec<String>> {
         let mut refused = Vec::new();
-        for (attribute, value) in wanted {
+        for (attribute, value) in wanted.iter().filter(|(name, _)| !is_double(name)) {
             match self.set(attribute, value) {
                 Ok(()) => {}
                 Err(_) if !essential(attribute) => refused.push(shown(attribute)),
@@ -138,11 +149,16 @@ impl Bearer<'_> {
     }
 }
 
+/// Tells whether an attribute says once more what another one says: XFS shows each ACL in a form of its own too.
+pub fn is_double(attribute: &[u8]) -> bool {
+    attribute == b"trusted.SGI_ACL_FILE" || attribute == b"trusted.SGI_ACL_DEFAULT"
+}
+
 /// Tells whether a container would miss this attribute: labels of another security module and private attributes of the
 /// source's file system it would not.
 pub fn essential(attribute: &[u8]) -> bool {
     let label: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"security.evm"];
-    if label.contains(&attribute) {
+    if label.contains(&attribute) || is_double(attribute) {
         return false;
     }
     [b"user.".as_slice(), b"trusted.", b"security.", b"system.posix_acl_"].iter().any(|n| attribute.starts_with(n))

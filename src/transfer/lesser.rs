@@ -243,7 +243,10 @@ fn skip_zeros(input: &mut impl BufRead) -> Result<bool> {
 }
 
 /// Reads what `getfattr -d -e hex` prints: `# file: PATH`, lines `NAME=0xHEX`, an empty line; odd bytes of names as `\ooo`.
-fn parse_getfattr(mut input: impl BufRead, find: impl Fn(&[u8]) -> Option<usize>) -> Result<HashMap<usize, Xattrs>> {
+pub(super) fn parse_getfattr(
+    mut input: impl BufRead,
+    find: impl Fn(&[u8]) -> Option<usize>,
+) -> Result<HashMap<usize, Xattrs>> {
     let mut all: HashMap<usize, Xattrs> = HashMap::new();
     let (mut line, mut size) = (Vec::new(), 0);
     let mut current = None;

@@ -1,5 +1,6 @@
 //! Moves a tree from a source to a target root: once while it changes, once more after it stopped.
 
+mod acls;
 pub mod archive;
 mod blocks;
 mod choose;

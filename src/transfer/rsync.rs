@@ -3,7 +3,7 @@
 use super::exclude::Excludes;
 use super::meter::Meter;
 use super::running::watch;
-use super::{Engine, Job, Pass, Stats, probe};
+use super::{Engine, Job, Pass, Stats, acls, probe};
 use crate::error::{Doing, Error, Result};
 use crate::host::{Command, Host, Output};
 use crate::model::settings::{Compress, Tuning};
@@ -77,6 +77,7 @@ impl RsyncEngine {
         }
         job.cancel.check()?;
         report.add(&self.transfer(job, version, doubt, None, &mut meter)?);
+        let acls = if job.pass == Pass::Final { acls::put_right(job)? } else { None };
         self.remember(job, begun)?;
         meter.files = report.files;
         meter.bytes = report.bytes;
@@ -88,7 +89,7 @@ impl RsyncEngine {
             sent_bytes: report.received,
             deleted: report.deleted,
             seconds: started.elapsed().as_secs_f64(),
-            findings: Vec::new(),
+            findings: acls.into_iter().collect(),
         })
     }
 

@@ -153,3 +153,22 @@ fn a_minute_of_doubt_sends_what_changed_lately_again() {
     desk.copy(&engine, Pass::Live).unwrap();
     assert_eq!(desk.copy(&engine, Pass::Final).unwrap().files, 2);
 }
+
+#[test]
+fn rsync_keeps_what_an_acl_grants_the_group() {
+    let Some(desk) = Desk::new("rsync_keeps_what_an_acl_grants_the_group") else { return };
+    put(&desk.source, "shared/file", "x");
+    // user::rwx, user:54321:r--, group::rwx, mask::rwx, other::rwx (acl(5), linux/posix_acl_xattr.h)
+    let mut acl = 2u32.to_le_bytes().to_vec();
+    for (tag, bits, id) in
+        [(1u16, 7u16, u32::MAX), (2, 4, 54321), (4, 7, u32::MAX), (16, 7, u32::MAX), (32, 7, u32::MAX)]
+    {
+        acl.extend(tag.to_le_bytes().iter().chain(&bits.to_le_bytes()).chain(&id.to_le_bytes()));
+    }
+    for name in ["shared", "shared/file"] {
+        torture::own(&desk.source.join(name), 0, 0, 0o777);
+        torture::set_xattr(&desk.source.join(name), "system.posix_acl_access", &acl);
+    }
+    desk.copy(&rsync(), Pass::Final).unwrap();
+    desk.assert_equal("rsync", &[]);
+}

@@ -1,7 +1,8 @@
 //! Compares the copy with the source while both are still: the last moment at which a difference can only be a fault.
 
-use super::copy::still_stopped;
+use super::copy::{let_go, still_stopped};
 use crate::error::{Error, Result};
+use crate::model::container::Origin;
 use crate::model::settings::Verify;
 use crate::pipeline::migration::Migration;
 use crate::pipeline::step::{Interrupted, Step, Undo};
@@ -27,7 +28,9 @@ impl Step<Migration<'_>> for VerifyCopy {
     }
 
     fn skip(&self, m: &Migration<'_>) -> Option<String> {
-        (m.plan.verify == Verify::None).then(|| "--verify none".to_owned())
+        let archive = m.plan.container.origin == Origin::Archive;
+        let why = (m.plan.verify == Verify::None).then_some("--verify none");
+        why.or(archive.then_some("an archive is read once, and there is no tree to compare with")).map(str::to_owned)
     }
 
     fn commands(&self, m: &Migration<'_>) -> Vec<String> {
@@ -44,16 +47,22 @@ impl Step<Migration<'_>> for VerifyCopy {
     fn apply(&self, m: &mut Migration<'_>) -> Result<Value> {
         still_stopped(m)?;
         let check = Check { how: m.plan.verify, ids: None, cause: &|_| Cause::Copy };
+        m.open_source()?;
         let verified = m.verify(self.id(), &check)?;
         match verified.count(Cause::Copy) {
-            0 => Ok(json!({ "verified": verified })),
+            0 => {
+                let_go(m);
+                Ok(json!({ "verified": verified }))
+            }
             _ => Err(differs(&verified)),
         }
     }
 
     /// It changed nothing.
     fn undo(&self, m: &mut Migration<'_>, _: Option<&Value>) -> Result<Undo> {
-        m.close_tree().map(|()| Undo::Done)
+        let source = m.close_source();
+        m.close_tree()?;
+        source.map(|()| Undo::Done)
     }
 
     fn interrupted(&self) -> Interrupted {

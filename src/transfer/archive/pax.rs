@@ -3,6 +3,7 @@
 use super::sparse::Extents;
 use crate::error::{Error, Result};
 use crate::rootfs::attributes::{Time, Xattrs, shown};
+use crate::rootfs::xattrs::is_double;
 
 /// The records of one member, sorted by what they say.
 #[derive(Debug, Default)]
@@ -73,7 +74,10 @@ impl Records {
             b"RHT.security.selinux" => self.selinux = Some(value.to_vec()),
             _ => {
                 if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-                    self.xattrs.insert(decode_name(name), value.to_vec());
+                    let name = decode_name(name);
+                    if !is_double(&name) {
+                        self.xattrs.insert(name, value.to_vec());
+                    }
                 } else if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
                     return self.sparse.take(key, value);
                 } else {

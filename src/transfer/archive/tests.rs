@@ -194,3 +194,10 @@ fn binary_numbers_are_read() {
     assert!(number(b"\x80\xff\xff\xff\xff\xff\xff\xff\xff").is_err());
     assert!(number(b"9").is_err());
 }
+
+#[test]
+fn what_xfs_says_twice_is_taken_once() {
+    let records = [("SCHILY.xattr.trusted.SGI_ACL_FILE", "x"), ("SCHILY.xattr.trusted.own", "y")];
+    let (member, _) = first(&[pax(&records), header(b'0', "f", 0), end()]).unwrap();
+    assert_eq!(member.xattrs.keys().map(Vec::as_slice).collect::<Vec<_>>(), [b"trusted.own"]);
+}
