@@ -172,7 +172,14 @@ fn state(yard: &Path) -> (Vec<PathBuf>, Vec<[i64; 6]>, Vec<u8>) {
     names.sort();
     let facts = |path: &str| {
         let m = yard.join(path).symlink_metadata().unwrap();
-        [i64::from(m.mode()), i64::from(m.uid()), i64::from(m.gid()), m.nlink().cast_signed(), m.ctime(), m.ctime_nsec()]
+        [
+            i64::from(m.mode()),
+            i64::from(m.uid()),
+            i64::from(m.gid()),
+            m.nlink().cast_signed(),
+            m.ctime(),
+            m.ctime_nsec(),
+        ]
     };
     let content = std::fs::read(yard.join("canary/file")).unwrap();
     (names, vec![facts("."), facts("canary"), facts("canary/file")], content)

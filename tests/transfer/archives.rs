@@ -102,7 +102,9 @@ fn change(archives: &[Vec<u8>], rounds: usize) -> usize {
                 // The fields of a header: name, mode to time, type and link, the rest.
                 _ => {
                     let piece = odd[below(odd.len())];
-                    let at = below(bytes.len() / 512) * 512 + 1 + [below(20), 100 + below(48), 156 + below(20), below(512)][below(4)];
+                    let at = below(bytes.len() / 512) * 512
+                        + 1
+                        + [below(20), 100 + below(48), 156 + below(20), below(512)][below(4)];
                     for (byte, new) in bytes.iter_mut().skip(at).zip(piece) {
                         *byte = *new;
                     }
