@@ -300,7 +300,7 @@ fn a_target_that_three_streams_fill_is_not_complete() {
 
     for pass in [Pass::Live, Pass::Final] {
         for number in 0..9 {
-            put(&desk.source, &format!("much/{number}"), pattern(1_500_000));
+            put(&desk.source, &format!("d/file-{number:02}"), pattern(1_500_000));
         }
         instead_of(&mut desk, "tar", "echo $$ >>pids\nexec $real \"$@\"");
         let begun = Instant::now();
@@ -308,7 +308,7 @@ fn a_target_that_three_streams_fill_is_not_complete() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
         let text = all(&error);
         let volume = desk.target.display().to_string();
-        assert!(text.contains(&volume) && text.contains("much/") && text.contains("No space left"), "{text}");
+        assert!(text.contains(&volume) && text.contains("d/file-0") && text.contains("No space left"), "{text}");
         assert!(error.first_hint().unwrap().contains("--size"), "{error:?}");
         let pids = std::fs::read_to_string(desk.temp.path().join("pids")).unwrap();
         assert!(pids.lines().count() >= 3, "{pids}");
@@ -319,7 +319,7 @@ fn a_target_that_three_streams_fill_is_not_complete() {
         std::fs::remove_file(desk.temp.path().join("pids")).unwrap();
         // The pass is known to have been interrupted, so the next one looks at the target and mends it.
         std::fs::write(desk.target.join("victim"), "VICTIM").unwrap();
-        std::fs::remove_dir_all(desk.source.join("much")).unwrap();
+        (0..9).for_each(|number| put(&desk.source, &format!("d/file-{number:02}"), pattern(20_000)));
         desk.host = ShellHost::default();
         desk.copy(&engine(), Pass::Final).unwrap();
         desk.assert_equal("after the volume was full", &[]);
