@@ -31,7 +31,7 @@ bench: build ## paired runs of the copy against rsync and tar (about 5 minutes)
 	@scripts/deps.sh --best-effort bench
 	benches/transfer.sh
 
-fuzz: ## ten minutes of random VE configurations against their parser; MINUTES=N for more or less
+fuzz: ## ten minutes of random VE configurations, walks and archives against their readers; MINUTES=N for more or less
 	@scripts/deps.sh --best-effort build fuzz
 	@scripts/fuzz.sh $(MINUTES)
 

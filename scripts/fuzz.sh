@@ -11,9 +11,9 @@ case $minutes in '' | *[!0-9]*) printf 'fuzz.sh: "%s" is not a number of minutes
 target=${CARGO_TARGET_DIR:-target}
 mkdir -p "$target/fuzz/corpus" "$target/fuzz/artifacts"
 target=$(cd "$target/fuzz" && pwd)
-runs=-max_total_time=$((minutes * 30)) # two targets
+runs=-max_total_time=$((minutes * 20)) # three targets
 [ "$minutes" != 0 ] || runs=-runs=0 # the seeds alone
-mkdir -p "$target/walk"
+mkdir -p "$target/walk" "$target/archive"
 host=$(rustc -vV | sed -n 's/^host: //p')
 
 # As cargo-fuzz sets them, without a sanitizer: what is hunted is panics, and the crate has no unsafe code. Dead code is
@@ -33,6 +33,11 @@ dictionary=$target/ve_conf.dict
         '$VEID' '%%\x0a' '\x0a' '\\' '\"' 5fbaabe3-6958-40ff-92a7-860e329aab41 9223372036854775807
 } | sort -u >"$dictionary"
 
-common=("$runs" -artifact_prefix="$target/artifacts/" -max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1)
-"$target/$host/release/walk" "$target/walk" fuzz/corpus/walk "${common[@]}"
-exec "$target/$host/release/ve_conf" "$target/corpus" fuzz/corpus/ve_conf "${common[@]}" -dict="$dictionary"
+common=("$runs" -artifact_prefix="$target/artifacts/" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1)
+
+# What is unpacked needs a place that is fast, and goes with this script.
+trees=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
+trap 'rm -rf "$trees"' EXIT
+TMPDIR=$trees "$target/$host/release/archive" "$target/archive" fuzz/corpus/archive "${common[@]}" -max_len=16384
+"$target/$host/release/walk" "$target/walk" fuzz/corpus/walk "${common[@]}" -max_len=4096
+"$target/$host/release/ve_conf" "$target/corpus" fuzz/corpus/ve_conf "${common[@]}" -max_len=4096 -dict="$dictionary"

@@ -124,3 +124,15 @@ fn main_is_short_and_files_stay_readable() {
         assert!(lines <= 700, "{} has {lines} lines: two rooms in one?", path.display());
     }
 }
+
+#[test]
+fn the_lock_file_of_the_fuzz_targets_knows_every_dependency() {
+    let read = |name: &str| std::fs::read_to_string(support::repository().join(name)).unwrap();
+    let (manifest, lock) = (read("Cargo.toml"), read("fuzz/Cargo.lock"));
+    let section = manifest.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap().to_owned();
+    let names: Vec<&str> = section.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name).collect();
+    assert!(names.len() > 10, "{names:?}");
+    let missing: Vec<&&str> = names.iter().filter(|name| !lock.contains(&format!("\nname = \"{name}\"\n"))).collect();
+    // scripts/fuzz.sh builds with --locked.
+    assert!(missing.is_empty(), "not in fuzz/Cargo.lock: {missing:?}; run cargo check --manifest-path fuzz/Cargo.toml");
+}

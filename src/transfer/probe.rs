@@ -24,7 +24,8 @@ const NEEDED: [&str; 9] = [
 pub(super) struct Tar {
     /// Writes ACLs as text; newer versions write them as attributes as well.
     pub(super) acls: bool,
-    /// Writes SELinux labels as records of their own.
+    /// Writes SELinux labels as records of their own, and the source's kernel has SELinux: asking every file for its label
+    /// costs a system call. Without SELinux a label is an attribute like others, and comes with them.
     pub(super) selinux: bool,
 }
 
@@ -71,7 +72,8 @@ echo =printf; [ -z "$old" ] || find / -maxdepth 0 -printf '%y %m %U %G %s %b %T@
 echo =stat; [ -z "$old" ] || stat -c '%f %u %g %s %b %Y %Z %h %i' / 2>&1
 echo =xargs; printf 'a b\0' | xargs -0 echo x 2>&1
 echo =programs; for p; do command -v "$p" >/dev/null 2>&1 && echo "$p"; done
-echo =cores; n=0; while read -r word rest; do case $word in processor) n=$((n+1));; esac; done </proc/cpuinfo; echo $n
+echo =cores; grep -c '^processor' /proc/cpuinfo 2>/dev/null
+echo =selinux; { [ -d /sys/fs/selinux ] || [ -e /selinux/enforce ]; } && echo yes
 echo =end
 "#;
 
@@ -118,7 +120,7 @@ fn understand(said: &BTreeMap<String, String>) -> Result<Userland> {
         let version = tar_says.lines().next().unwrap_or_default();
         Err(format!("its {version} does not know {}", missing.join(", ")))
     } else {
-        Ok(Tar { acls: knows("--acls"), selinux: knows("--selinux") })
+        Ok(Tar { acls: knows("--acls"), selinux: knows("--selinux") && section("selinux") == "yes" })
     };
     if let Err(why) = &tar {
         // Not there at all, or nothing to give it names with.
@@ -208,6 +210,11 @@ mod tests {
         assert_eq!((modern.lister, modern.cores), (Lister::Printf, 8));
         assert_eq!(modern.tar, Ok(Tar { acls: true, selinux: false }));
         assert!(modern.has("rsync") && !modern.has("zstd"));
+        let labels = |kernel: &str| {
+            let tar = GNU_TAR.replace("--acls\n", "--acls --selinux\n");
+            userland(&format!("{find}{tar}{}", rest.replace("=end", kernel))).unwrap().tar.unwrap().selinux
+        };
+        assert!(labels("=selinux\nyes\n=end") && !labels("=selinux\n=end") && !labels("=end"));
         let old = "=version find\nGNU find version 4.2.27\n=status find\n0\n=printf\nd 755 0 0 4096 8 179 179 18 2\n";
         assert_eq!(userland(&format!("{old}{GNU_TAR}{rest}")).unwrap().lister, Lister::Printf);
         let without = old.replace("755 0 0", "755 %U %G");
@@ -229,8 +236,13 @@ mod tests {
     #[test]
     fn this_machine_is_understood() {
         let here = stream(&crate::host::Local::new()).unwrap();
-        assert!(here.tar.is_ok() && here.has("xargs") && here.cores > 0, "{here:?}");
+        assert!(here.tar.is_ok() && here.has("xargs"), "{here:?}");
+        let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+        let cores = cpus.lines().filter(|line| line.starts_with("processor")).count();
+        assert_eq!(here.cores as usize, cores.max(1));
         assert_eq!(here.lister, Lister::Printf);
+        let selinux = ["/sys/fs/selinux", "/selinux/enforce"].iter().any(|path| std::path::Path::new(path).exists());
+        assert_eq!(here.tar.unwrap().selinux, selinux);
     }
 
     #[test]

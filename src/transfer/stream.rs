@@ -3,6 +3,8 @@
 //! Both passes are the same work. The index is taken first; the stream's members are taken only in the state that the
 //! index saw (their change time tells), so what changes underneath is left to the next pass, and nobody inside the container
 //! can swap a directory for a link to make the node's own files arrive here.
+//!
+//! SELinux labels are asked for only where the source's kernel has SELinux; a container does not miss them (rootfs/xattrs.rs).
 
 use super::blocks::{self, ByBlocks};
 use super::delta;

@@ -25,6 +25,7 @@ pub struct Desk {
     pub excludes: Vec<PathBuf>,
     pub host: ShellHost,
     pub cancel: Cancel,
+    pub tuning: Tuning,
 }
 
 impl Desk {
@@ -48,7 +49,8 @@ impl Desk {
         std::fs::create_dir(&source).unwrap();
         std::fs::create_dir(&target).unwrap();
         let (host, excludes, cancel) = (ShellHost::default(), Vec::new(), Cancel::new());
-        Some(Desk { temp, source, target, excludes, host, cancel })
+        let tuning = Tuning::default();
+        Some(Desk { temp, source, target, excludes, host, cancel, tuning })
     }
 
     /// Copies to the desk's target.
@@ -75,7 +77,7 @@ impl Desk {
             target: root,
             pass,
             excludes: self.excludes.clone(),
-            tuning: Tuning::default(),
+            tuning: self.tuning,
             ctid: "101".to_owned(),
             phase: "copy".to_owned(),
             expected: None,

@@ -7,7 +7,7 @@ use crate::torture::{self, pattern};
 use ovz2lxc::error::{Error, Kind};
 use ovz2lxc::host::{Command, Host};
 use ovz2lxc::model::settings::EngineChoice;
-use ovz2lxc::transfer::{Engine, Pass, choose};
+use ovz2lxc::transfer::{Engine, Pass, StreamEngine, choose};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -275,6 +275,54 @@ fn a_full_target_is_named_with_the_entry() {
         assert!(all(&error).contains("too-large") && all(&error).contains("No space left"), "{error:?}");
         assert!(error.first_hint().unwrap().contains("--size"), "{error:?}");
         desk.target = desk.temp.path().join("target");
+    }
+}
+
+#[test]
+fn a_target_that_three_streams_fill_is_not_complete() {
+    let test = "a_target_that_three_streams_fill_is_not_complete";
+    let Some(mut desk) = small_tree(test) else { return };
+    let Some(volume) = SmallVolume::new(desk.temp.path()) else {
+        skip(test, "cannot make and mount a loop device");
+        return;
+    };
+    desk.target.clone_from(&volume.mount);
+    std::fs::remove_dir(desk.target.join("lost+found")).unwrap();
+    desk.tuning.streams = Some(3.try_into().unwrap());
+    let file = desk.temp.path().join("index");
+    let engine = || StreamEngine::with_index_file(&file).unsure_for(Duration::ZERO);
+    next_second();
+    desk.copy(&engine(), Pass::Final).unwrap();
+    // A pass that ended well is believed: what is missing since then is not seen.
+    std::fs::write(desk.target.join("victim"), "VICTIM").unwrap();
+    desk.copy(&engine(), Pass::Final).unwrap();
+    assert_eq!(std::fs::read(desk.target.join("victim")).unwrap(), b"VICTIM");
+
+    for pass in [Pass::Live, Pass::Final] {
+        for number in 0..9 {
+            put(&desk.source, &format!("d/file-{number:02}"), pattern(1_500_000));
+        }
+        instead_of(&mut desk, "tar", "echo $$ >>pids\nexec $real \"$@\"");
+        let begun = Instant::now();
+        let error = desk.copy(&engine(), pass).unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+        let text = all(&error);
+        let volume = desk.target.display().to_string();
+        assert!(text.contains(&volume) && text.contains("d/file-0") && text.contains("No space left"), "{text}");
+        assert!(error.first_hint().unwrap().contains("--size"), "{error:?}");
+        let pids = std::fs::read_to_string(desk.temp.path().join("pids")).unwrap();
+        assert!(pids.lines().count() >= 3, "{pids}");
+        for pid in pids.lines() {
+            let open = PathBuf::from(format!("/proc/{pid}/fd")).read_dir();
+            assert!(!open.is_ok_and(|mut fds| fds.next().is_some()), "tar {pid} still runs");
+        }
+        std::fs::remove_file(desk.temp.path().join("pids")).unwrap();
+        // The pass is known to have been interrupted, so the next one looks at the target and mends it.
+        std::fs::write(desk.target.join("victim"), "VICTIM").unwrap();
+        (0..9).for_each(|number| put(&desk.source, &format!("d/file-{number:02}"), pattern(20_000)));
+        desk.host = ShellHost::default();
+        desk.copy(&engine(), Pass::Final).unwrap();
+        desk.assert_equal("after the volume was full", &[]);
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(unreachable_pub, clippy::print_stderr, clippy::unwrap_used, reason = "a test binary")]
 
+#[path = "../../fuzz/archive_body.rs"]
+mod archive_body;
 #[path = "../../fuzz/walk_body.rs"]
 mod body;
 #[path = "../support/shell_host.rs"]
@@ -11,6 +13,7 @@ mod support;
 #[path = "../support/torture.rs"]
 mod torture;
 
+mod archives;
 mod blocks;
 mod desk;
 mod failures;

@@ -1,10 +1,13 @@
 //! A tree with everything in it arrives as it is.
 
 use crate::desk::{Desk, next_second, put, rsync, stream};
-use crate::shell_host::ShellHost;
+use crate::shell_host::{ShellHost, write_program};
 use crate::torture::{self, Extent};
 use ovz2lxc::event::{Event, Recorder};
+use ovz2lxc::model::settings::{Compress, Tuning};
+use ovz2lxc::model::size::Bytes;
 use ovz2lxc::transfer::{Engine, Pass};
+use std::os::fd::AsFd;
 
 fn torture_arrives(test: &str, engine: &dyn Engine, extent: Extent, remote: bool) {
     let Some(mut desk) = Desk::new(test) else { return };
@@ -29,6 +32,53 @@ fn stream_carries_the_torture_tree() {
 #[test]
 fn stream_carries_the_torture_tree_from_a_remote_host() {
     torture_arrives("stream_carries_the_torture_tree_from_a_remote_host", &stream(), Extent::Full, true);
+}
+
+/// A host that counts how often its tar is run for a copy.
+fn count_tars(desk: &mut Desk) -> std::path::PathBuf {
+    let (dir, log) = (desk.temp.path().join("programs"), desk.temp.path().join("tars"));
+    std::fs::create_dir(&dir).unwrap();
+    let asked = "case \"$1\" in --version|--help) exec /bin/tar \"$@\";; esac";
+    write_program(&dir.join("tar"), &format!("{asked}\necho x >>'{}'\nexec /bin/tar \"$@\"", log.display()));
+    desk.host = ShellHost::with_programs(&dir);
+    log
+}
+
+#[test]
+fn the_torture_tree_arrives_however_it_is_streamed() {
+    let test = "the_torture_tree_arrives_however_it_is_streamed";
+    let three = Tuning { streams: Some(3.try_into().unwrap()), ..Tuning::default() };
+    let ways = [
+        ("three streams", three),
+        ("gzip", Tuning { compress: Compress::Gzip, ..Tuning::default() }),
+        ("gzip, three streams", Tuning { compress: Compress::Gzip, ..three }),
+        ("a limit", Tuning { bwlimit: Some(Bytes(8 << 20)), ..Tuning::default() }),
+        ("a limit, three streams", Tuning { bwlimit: Some(Bytes(8 << 20)), ..three }),
+    ];
+    let Some(mut desk) = Desk::new(test) else { return };
+    torture::build(&desk.source, Extent::Full);
+    let log = count_tars(&mut desk);
+    for (way, tuning) in ways {
+        desk.tuning = tuning;
+        desk.target = desk.temp.path().join(way);
+        std::fs::create_dir(&desk.target).unwrap();
+        let _ = std::fs::remove_file(&log);
+        // With nothing remembered, the last pass brings everything again, over what is there.
+        for pass in [Pass::Live, Pass::Final] {
+            let stats = desk.copy(&stream(), pass).unwrap();
+            let strange = stats.findings.iter().find(|f| f.id != "copy-sockets");
+            assert!(strange.is_none(), "{way}: {strange:?}");
+            desk.assert_equal(&format!("{way}, {pass:?}"), &[]);
+            if tuning.compress == Compress::Gzip {
+                assert!(stats.sent_bytes * 2 < stats.bytes, "{way}: {stats:?}");
+            }
+        }
+        // The path beyond PATH_MAX has a tar of its own.
+        let tars = std::fs::read_to_string(&log).unwrap().lines().count();
+        assert!(if tuning.streams.is_some() { tars >= 8 } else { tars == 4 }, "{way}: {tars} tars");
+        let parent = std::fs::File::open(desk.temp.path()).unwrap();
+        ovz2lxc::rootfs::walk::remove(parent.as_fd(), way.as_ref()).unwrap();
+    }
 }
 
 #[test]
