@@ -211,6 +211,10 @@ impl Engine for StreamEngine {
         })
     }
 
+    fn target_changes(&self, job: &Job<'_>) -> Result<()> {
+        self.saved.mark(job)
+    }
+
     fn verify(&self, job: &Job<'_>, check: &Check<'_>) -> Result<Verified> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
         verify::verify(job, check, last.filter(|(key, _)| *key == saved::key(job)).map(|(_, index)| index))
