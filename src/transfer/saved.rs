@@ -313,3 +313,25 @@ impl Checkpoint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_back_did_not_arrive_unless_it_came_again() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("log");
+        let mut log = BufWriter::new(File::create(&path).unwrap());
+        log.write_all(&log_header(7)).unwrap();
+        let checkpoint = Checkpoint { log: Some(Mutex::new((log, Instant::now()))) };
+        [9, 3, 5, 4].into_iter().for_each(|position| checkpoint.note(position));
+        checkpoint.take_back(&[5, 3, 8]);
+        // At once: the process may end before the next time that what arrived is written down.
+        assert_eq!(read_log(&path, 7), [4, 9]);
+        checkpoint.note(3);
+        drop(checkpoint);
+        assert_eq!(read_log(&path, 7), [3, 4, 9]);
+        assert!(read_log(&path, 8).is_empty());
+    }
+}
