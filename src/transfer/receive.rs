@@ -208,7 +208,9 @@ impl<'a> Copy<'a> {
         if kind != entry.kind {
             return Ok(Some("became something else"));
         }
-        let same = member.ctime.is_none_or(|ctime| self.index.same_time(entry.ctime, ctime))
+        // Without its change time nothing shows, while the container runs, that a member is its own file.
+        let live = self.job.pass == Pass::Live;
+        let same = member.ctime.map_or(!live, |ctime| self.index.same_time(entry.ctime, ctime))
             && self.index.same_time(entry.mtime, member.mtime)
             && (entry.uid, entry.gid) == (member.uid, member.gid)
             && (entry.mode == member.mode || kind == Kind::Symlink)
