@@ -202,6 +202,33 @@ fn a_lost_connection_is_made_again_and_only_the_rest_is_sent() {
 }
 
 #[test]
+fn what_could_not_be_read_before_a_connection_was_lost_is_asked_for_again() {
+    for (client, pass) in [(Openssh, Pass::Final), (Ssh2, Pass::Live)] {
+        let test = "what_could_not_be_read_before_a_connection_was_lost_is_asked_for_again";
+        let Some(mut desk) = Desk::new(test, client, 100, 20_000) else { return };
+        // The first of the list, with a second name.
+        let inode = |number: &usize| fs::metadata(desk.at(&format!("tree/link-{number}"))).unwrap().ino();
+        let first = (0..100).step_by(3).min_by_key(inode).unwrap();
+        fs::write(desk.at(&format!("tree/link-{first}")), "victim".repeat(3000)).unwrap();
+        let count = desk.at("count");
+        // Other bytes in place of those that could not be read, as tar sends zeros; it goes on, and then the connection goes.
+        let script = format!(
+            "echo x >>'{0}'; [ $(wc -l <'{0}') -gt 1 ] && exec /bin/tar \"$@\"\n\
+            echo 'tar: ./link-{first}: Read error at byte 0, while reading 512 bytes: Input/output error' >&2\n\
+            /bin/tar \"$@\" | sed s/victim/VICTIM/g | head -c 1500000; {CUT}",
+            count.display()
+        );
+        let tar = desk.instead_of_tar(&script);
+        let real = Arc::clone(&desk.host);
+        desk.host = Arc::new(Owned { host: real.another().unwrap(), tar });
+        desk.copy(pass).unwrap();
+        desk.host = real;
+        assert_eq!(fs::read_to_string(&count).unwrap().lines().count(), 2);
+        desk.assert_equal("after the disk could be read again");
+    }
+}
+
+#[test]
 fn a_connection_that_is_always_lost_is_an_error_after_some_attempts() {
     let test = "a_connection_that_is_always_lost_is_an_error_after_some_attempts";
     let Some(mut desk) = Desk::new(test, Openssh, 10, 100) else { return };

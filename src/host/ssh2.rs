@@ -136,16 +136,19 @@ impl Process for Remote {
         }
         let mut state = self.stream.lock();
         let output = Output { stderr: state.ear.finish(), ..Output::default() };
-        let lost = |why: String| {
-            let lost = Error::new(LOST).because(Error::new(why));
+        let lost = |why: Error| {
+            let lost = Error::new(LOST).because(why);
             Err(Error::new(format!("running on {}: {}", self.label, self.command)).because(lost))
         };
         match (state.ear.ending(), end) {
             (Ending::Status(status), _) => Ok(Output { status, ..output }),
             (Ending::Missing, _) => Err(missing(&self.command, &self.label)),
-            (Ending::Untold, Err(why)) => lost(why),
+            (Ending::Untold, Err(why)) => match output.stderr_tail() {
+                said if said.is_empty() => lost(Error::new(why)),
+                said => lost(Error::new(why).because(Error::new(said))),
+            },
             (Ending::Untold, Ok(())) if state.kill => Ok(Output { status: 128 + 15, ..output }),
-            (Ending::Untold, Ok(())) => lost(output.stderr_tail()),
+            (Ending::Untold, Ok(())) => lost(Error::new(output.stderr_tail())),
         }
     }
 

@@ -14,9 +14,12 @@ use std::fs::File;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Fewest and most directories kept open at once: members come in the order of inodes and hop between them.
-const OPEN_AT_ONCE: (usize, usize) = (64, 4096);
+/// Fewest and most directories that one keeps open at once: members come in the order of inodes and hop between them.
+const OPEN_AT_ONCE: (usize, usize) = (8, 4096);
+/// How many [`Parents`] there are in this process: they share its descriptors.
+static SHARERS: AtomicUsize = AtomicUsize::new(0);
 
 /// Splits a path below the root into its names. The top is the empty path. A name that leaves the root, stays where it is
 /// or cannot be a name is an error.
@@ -38,11 +41,12 @@ struct Open {
     birth: Cell<Option<Birth>>,
 }
 
-/// An eighth of the descriptors that this process may have: several streams work at once.
-fn open_at_once() -> NonZeroUsize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX) / 8;
-    let most = usize::try_from(limit).unwrap_or(usize::MAX).clamp(OPEN_AT_ONCE.0, OPEN_AT_ONCE.1);
-    NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN)
+/// Returns how many directories each of the sharers may keep open: all together a quarter of the descriptors that this
+/// process may have, since connections and files need some too.
+fn open_at_once() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX) / 4;
+    let share = usize::try_from(limit).unwrap_or(usize::MAX) / SHARERS.load(Ordering::Relaxed).max(1);
+    share.clamp(OPEN_AT_ONCE.0, OPEN_AT_ONCE.1)
 }
 
 /// The directories that were used last, open.
@@ -69,12 +73,10 @@ pub struct Place<'a> {
 impl Parents {
     /// Starts at a root.
     pub fn new(root: &Rootfs) -> Result<Parents> {
-        Ok(Parents {
-            root: rustix::io::fcntl_dupfd_cloexec(root.as_fd(), 0)?,
-            birth: Cell::new(None),
-            open: LruCache::new(open_at_once()),
-            removed: Cell::new(false),
-        })
+        let root = rustix::io::fcntl_dupfd_cloexec(root.as_fd(), 0)?;
+        SHARERS.fetch_add(1, Ordering::Relaxed);
+        let open = LruCache::new(NonZeroUsize::new(OPEN_AT_ONCE.1).unwrap_or(NonZeroUsize::MIN));
+        Ok(Parents { root, birth: Cell::new(None), open, removed: Cell::new(false) })
     }
 
     /// Opens the directory that holds `path`. Directories that are missing on the way are made (0700, their attributes
@@ -90,6 +92,11 @@ impl Parents {
             self.open.clear();
         }
         if !self.open.contains(dir) {
+            // Others may have come meanwhile, and each has a smaller share then.
+            let most = open_at_once();
+            while self.open.len() >= most {
+                self.open.pop_lru();
+            }
             let fd = self.reach(dir, make).doing(|| format!("opening the directory of {}", shown(path)))?;
             self.open.push(dir.to_vec(), Open { fd, birth: Cell::new(None) });
         }
@@ -130,6 +137,12 @@ fn step(dir: BorrowedFd<'_>, name: &OsStr, make: bool) -> Result<OwnedFd, Errno>
             }
         }
         other => other,
+    }
+}
+
+impl Drop for Parents {
+    fn drop(&mut self) {
+        SHARERS.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -296,6 +309,22 @@ mod tests {
                 assert!(parents.open.len() <= 16 && temp.path().join(path).is_file());
             }
         }
+    }
+
+    #[test]
+    fn however_many_share_the_descriptors_there_are_enough() {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1 << 20);
+        let most = usize::try_from(limit / 4).unwrap();
+        let temp = tempfile::tempdir().unwrap();
+        let root = Rootfs::open(temp.path()).unwrap();
+        let mut all: Vec<Parents> = (0..64).map(|_| Parents::new(&root).unwrap()).collect();
+        for dir in 0..most / 32 {
+            for parents in &mut all {
+                parents.place(format!("{dir}/x").as_bytes(), true).unwrap();
+            }
+        }
+        let open: usize = all.iter().map(|parents| parents.open.len()).sum();
+        assert!(open <= most.max(64 * OPEN_AT_ONCE.0), "{open} of {limit}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::meter::Meter;
 use super::node_names::NodeNames;
 use super::probe::Tar;
 use super::saved::Checkpoint;
+use super::trouble::Complaint;
 use super::{Job, Pass};
 use crate::error::{Error, Result};
 use crate::model::finding::Finding;
@@ -145,6 +146,30 @@ impl<'a> Copy<'a> {
         for position in positions {
             let _ = self.states[*position].compare_exchange(HERE, DOUBTED, Ordering::Relaxed, Ordering::Relaxed);
         }
+        self.checkpoint.take_back(positions);
+    }
+
+    /// A stream was given up before it was heard how its tar ended. What tar complained about until then is asked for
+    /// again, with all names of its inode: it may have sent zeros for what it could not read.
+    pub(super) fn take_back(&self, complaint: Complaint, sent: &[usize]) {
+        let again: Vec<usize> = match complaint {
+            Complaint::Nothing => return,
+            Complaint::Anything => sent.to_vec(),
+            Complaint::Of(names) => {
+                let found = |name: &Vec<u8>| member_path(name).ok().and_then(|path| self.index.find(&path));
+                match names.iter().map(found).collect::<Option<Vec<usize>>>() {
+                    Some(positions) => {
+                        let inodes: HashSet<u64> = positions.iter().map(|i| self.index.entry(*i).inode).collect();
+                        (0..self.index.len()).filter(|i| inodes.contains(&self.index.entry(*i).inode)).collect()
+                    }
+                    None => sent.to_vec(),
+                }
+            }
+        };
+        for position in &again {
+            let _ = self.states[*position].compare_exchange(HERE, MISSING, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        self.checkpoint.take_back(&again);
     }
 
     /// Returns the directories whose contents tar reaches only by descending: some paths below are too long to be opened.
@@ -183,7 +208,9 @@ impl<'a> Copy<'a> {
         if kind != entry.kind {
             return Ok(Some("became something else"));
         }
-        let same = member.ctime.is_none_or(|ctime| self.index.same_time(entry.ctime, ctime))
+        // Without its change time nothing shows, while the container runs, that a member is its own file.
+        let live = self.job.pass == Pass::Live;
+        let same = member.ctime.map_or(!live, |ctime| self.index.same_time(entry.ctime, ctime))
             && self.index.same_time(entry.mtime, member.mtime)
             && (entry.uid, entry.gid) == (member.uid, member.gid)
             && (entry.mode == member.mode || kind == Kind::Symlink)

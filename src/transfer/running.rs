@@ -30,12 +30,14 @@ pub(super) fn watch<T: Send>(
     feed: Option<&[u8]>,
     read: impl FnOnce(Box<dyn Read + Send>) -> Result<T> + Send,
 ) -> Result<Ended<T>> {
-    watch_until(&AtomicBool::new(false), host, command, cancel, feed, read)
+    watch_until(&AtomicBool::new(false), &mut Vec::new(), host, command, cancel, feed, read)
 }
 
-/// Like [`watch`]; `stop` ends the command as well, as if `read` had failed.
+/// Like [`watch`]; `stop` ends the command as well, as if `read` had failed. The end of what it said on standard error is
+/// left in `said` also where a request to stop is the result.
 pub(super) fn watch_until<T: Send>(
     stop: &AtomicBool,
+    said: &mut Vec<u8>,
     host: &dyn Host,
     command: &Command,
     cancel: &Cancel,
@@ -74,6 +76,7 @@ pub(super) fn watch_until<T: Send>(
         // A command that ended early leaves the feeder with a broken pipe; its status says more than that.
         let _ = feeder.map(thread::ScopedJoinHandle::join);
         let output = process.wait();
+        said.extend(output.iter().flat_map(|output| &output.stderr));
         cancel.check()?;
         let output = output.doing(|| format!("waiting for {command} on {}", host.label()))?;
         Ok(Ended { result, output })

@@ -10,7 +10,7 @@ use super::index::Index;
 use super::stamp;
 use crate::error::{Doing, Error, Result};
 use crate::model::finding::Finding;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Cursor, Read, Seek, SeekFrom, Write};
@@ -24,6 +24,8 @@ const MAGIC: &[u8] = b"ovz2lxc index 2\0";
 const LOG_MAGIC: &[u8] = b"ovz2lxc log 2\0\0\0";
 /// How often what arrived is written down.
 const OFTEN: Duration = Duration::from_secs(3);
+/// What comes before a position that was written down too early; no position is that large.
+const TAKEN_BACK: usize = u32::MAX as usize;
 /// A pass that sends fewer entries and fewer bytes than this is not written down while it is at work.
 const LARGE: (usize, u64) = (5_000, 64 << 20);
 
@@ -263,17 +265,20 @@ fn read_log(path: &Path, checksum: u64) -> Vec<u32> {
         let mut file = File::open(path)?;
         let mut found = vec![0; header.len()];
         file.read_exact(&mut found)?;
-        let mut positions = Vec::new();
+        let mut positions = BTreeSet::new();
         if found == header && header.len() > LOG_MAGIC.len() + 8 {
             file.seek(SeekFrom::Start(header.len() as u64))?;
             let mut input = BufReader::new(file);
             let mut position = [0; 4];
             while input.read_exact(&mut position).is_ok() {
-                positions.push(u32::from_le_bytes(position));
+                if u32::from_le_bytes(position) as usize != TAKEN_BACK {
+                    positions.insert(u32::from_le_bytes(position));
+                } else if input.read_exact(&mut position).is_ok() {
+                    positions.remove(&u32::from_le_bytes(position));
+                }
             }
         }
-        positions.sort_unstable();
-        Ok(positions)
+        Ok(positions.into_iter().collect())
     };
     read().unwrap_or_default()
 }
@@ -287,13 +292,46 @@ pub(super) struct Checkpoint {
 impl Checkpoint {
     /// Takes the position of an entry that is whole on the target, attributes included.
     pub(super) fn note(&self, position: usize) {
-        let (Some(log), Ok(position)) = (&self.log, u32::try_from(position)) else { return };
+        self.write(&[position], false);
+    }
+
+    /// Takes back what was noted: the source may not have read these well.
+    pub(super) fn take_back(&self, positions: &[usize]) {
+        positions.iter().for_each(|position| self.write(&[TAKEN_BACK, *position], true));
+    }
+
+    fn write(&self, numbers: &[usize], at_once: bool) {
+        let Some(log) = &self.log else { return };
         let (file, last) = &mut *log.lock().unwrap_or_else(PoisonError::into_inner);
         // A log that cannot be written is one that is not there: the pass goes on.
-        let _ = file.write_all(&position.to_le_bytes());
-        if last.elapsed() >= OFTEN {
+        for number in numbers.iter().filter_map(|number| u32::try_from(*number).ok()) {
+            let _ = file.write_all(&number.to_le_bytes());
+        }
+        if at_once || last.elapsed() >= OFTEN {
             let _ = file.flush();
             *last = Instant::now();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_back_did_not_arrive_unless_it_came_again() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("log");
+        let mut log = BufWriter::new(File::create(&path).unwrap());
+        log.write_all(&log_header(7)).unwrap();
+        let checkpoint = Checkpoint { log: Some(Mutex::new((log, Instant::now()))) };
+        [9, 3, 5, 4].into_iter().for_each(|position| checkpoint.note(position));
+        checkpoint.take_back(&[5, 3, 8]);
+        // At once: the process may end before the next time that what arrived is written down.
+        assert_eq!(read_log(&path, 7), [4, 9]);
+        checkpoint.note(3);
+        drop(checkpoint);
+        assert_eq!(read_log(&path, 7), [3, 4, 9]);
+        assert!(read_log(&path, 8).is_empty());
     }
 }

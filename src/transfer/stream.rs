@@ -16,7 +16,7 @@ use super::node_names::NodeNames;
 use super::probe::{self, Lister, Tar, Userland};
 use super::receive::Copy;
 use super::remote::plain_tar;
-use super::saved::{self, SavedIndexes};
+use super::saved::{self, Checkpoint, SavedIndexes};
 use super::source::{self, Listing};
 use super::verify::{self, Check, Verified};
 use super::{Engine, Job, Pass, Stats};
@@ -126,12 +126,16 @@ impl StreamEngine {
         } else {
             delta::compare(&index, &earlier.difference.same, &excludes, job.target, job.cancel)?
         };
-        let by_blocks = self.by_blocks(job, &index, &mut delta.needed, &mut meter)?;
         let young = |i: usize| index.entry(i).ctime.seconds >= sure_before;
+        // Before the blocks: what rsync writes into a file is not on the disk yet, and its size and time do not show that.
+        let checkpoint = match &userland.tar {
+            Ok(_) => self.saved.begin(job, &index, &delta.needed, &young)?,
+            Err(_) => Checkpoint::default(),
+        };
+        let by_blocks = self.by_blocks(job, &index, &mut delta.needed, &mut meter)?;
         let names = NodeNames::new(job.source);
         let mut received = match &userland.tar {
             Ok(tar) => {
-                let checkpoint = self.saved.begin(job, &index, &delta.needed, &young)?;
                 let mut copy = Copy::new(job, &index, delta.needed, (*tar, &names), meter, checkpoint);
                 (copy.patience, copy.cores) = (self.patience, u64::from(userland.cores));
                 let findings = copy.everything()?;
@@ -211,6 +215,10 @@ impl Engine for StreamEngine {
         self.pass(job).doing(|| {
             format!("copying {} from {} to {}", job.tree.display(), job.source.label(), job.target.path().display())
         })
+    }
+
+    fn target_changes(&self, job: &Job<'_>) -> Result<()> {
+        self.saved.mark(job)
     }
 
     fn verify(&self, job: &Job<'_>, check: &Check<'_>) -> Result<Verified> {

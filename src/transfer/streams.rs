@@ -10,7 +10,7 @@ use super::receive::Copy;
 use super::remote::{NO_COMPRESSOR, plain_tar, tar_command};
 use super::running::watch_until;
 use super::squeeze::{Gauge, Squeeze};
-use super::trouble::{Verdict, judge};
+use super::trouble::{Verdict, complaints, judge};
 use super::wire::{Bucket, Tally, open};
 use crate::error::{Error, Result};
 use crate::host::{Host, LOST};
@@ -171,12 +171,31 @@ impl Copy<'_> {
         Ok(())
     }
 
-    /// Runs one `tar` for a list.
+    /// Runs one `tar` for a list. Only at a proper end was heard all that it had to say.
     fn run(&self, host: &dyn Host, share: &Share<'_>, extractor: &mut Extractor, list: &List) -> Result<Ended> {
+        let mut said = Vec::new();
+        let result = self.attempt(host, share, extractor, list, &mut said);
+        let reason = match &result {
+            Ok(Ended::Complete) => return result,
+            Ok(Ended::Otherwise) => Vec::new(),
+            Err(e) => e.chain(),
+        };
+        self.take_back(complaints(&said, &reason, self.job.pass), &list.positions);
+        result
+    }
+
+    fn attempt(
+        &self,
+        host: &dyn Host,
+        share: &Share<'_>,
+        extractor: &mut Extractor,
+        list: &List,
+        said: &mut Vec<u8>,
+    ) -> Result<Ended> {
         let compress = share.squeeze.now();
         let command = tar_command(self.job, self.tar, list.recursive, compress);
         let (tally, mut otherwise) = (Tally::default(), false);
-        let ended = watch_until(&share.stop, host, &command, self.job.cancel, Some(&list.names), |output| {
+        let ended = watch_until(&share.stop, said, host, &command, self.job.cancel, Some(&list.names), |output| {
             let input = open(output, share.bucket, &tally, self.job.cancel)?;
             let mut receiver = Receiver {
                 copy: self,

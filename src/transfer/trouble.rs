@@ -57,6 +57,49 @@ pub(super) fn judge(job: &Job<'_>, command: &Command, output: &Output) -> Result
     Ok(if cut { Verdict::Doubtful } else { Verdict::Good })
 }
 
+/// What tar complained about before its stream was given up, so that nobody heard how it ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Complaint {
+    /// About nothing that matters.
+    Nothing,
+    /// About these names.
+    Of(Vec<Vec<u8>>),
+    /// About more than is known.
+    Anything,
+}
+
+/// How many pieces the end of what a lost command said has at most: there may have been more before.
+const PIECES: usize = 4;
+
+/// What it says when nobody takes its output any more.
+const LEFT_ALONE: [&str; 5] = [
+    "Cannot write: Broken pipe",
+    ": Wrote only ",
+    "Error is not recoverable: exiting now",
+    "Exiting with failure status",
+    "Child ",
+];
+
+/// Finds complaints in what was said, and in the reason for which a stream ended: of what was said when a connection was
+/// lost, an error holds the last lines.
+pub(super) fn complaints(said: &[u8], reason: &[String], pass: Pass) -> Complaint {
+    let mut names = Vec::new();
+    let said = String::from_utf8_lossy(said);
+    let reason = reason.iter().map(|line| line.split("; ").collect::<Vec<_>>());
+    for (pieces, most) in reason.map(|line| (line, PIECES)).chain([(said.lines().collect(), usize::MAX)]) {
+        for piece in pieces.iter().filter(|piece| piece.starts_with("tar: ")) {
+            let is = |known: &[&str]| known.iter().any(|known| piece.contains(known));
+            match understand(piece.as_bytes()) {
+                _ if pieces.len() >= most || said.len() >= 60 << 10 => return Complaint::Anything,
+                Some((name, _)) => names.push(name),
+                None if is(&LEFT_ALONE) || (pass == Pass::Live && is(&CHANGING)) => {}
+                None => return Complaint::Anything,
+            }
+        }
+    }
+    if names.is_empty() { Complaint::Nothing } else { Complaint::Of(names) }
+}
+
 fn lines(said: &[u8]) -> impl Iterator<Item = &[u8]> {
     said.split(|b| *b == b'\n')
 }
@@ -118,6 +161,23 @@ fn unescape(name: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn complaints_of_a_stream_that_was_lost_are_heard() {
+        let lost = |said: &str| vec!["running tar".to_owned(), "the connection was lost".to_owned(), said.to_owned()];
+        let bad = "tar: ./a\\nb: Read error at byte 0, while reading 6 bytes: Input/output error";
+        let gone = "tar: ./c: Cannot stat: No such file or directory";
+        for (said, pass, expected) in [
+            ("Connection closed by remote host.".to_owned(), Pass::Final, Complaint::Nothing),
+            (format!("{bad}; Broken pipe"), Pass::Live, Complaint::Of(vec![b"./a\nb".to_vec()])),
+            (gone.to_owned(), Pass::Live, Complaint::Nothing),
+            (gone.to_owned(), Pass::Final, Complaint::Anything),
+            (format!("{gone}; {gone}; {gone}; Broken pipe"), Pass::Live, Complaint::Anything),
+            ("tar: ./a; b: Read error at byte 0".to_owned(), Pass::Live, Complaint::Anything),
+        ] {
+            assert_eq!(complaints(b"", &lost(&said), pass), expected, "{said}");
+        }
+    }
 
     #[test]
     fn names_are_found_whatever_they_hold() {

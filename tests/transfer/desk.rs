@@ -70,6 +70,12 @@ impl Desk {
         engine.warm(&self.job(&root, Pass::Final, &Silent))
     }
 
+    /// Says that something else is about to change the desk's target.
+    pub fn target_changes(&self, engine: &dyn Engine) -> Result<()> {
+        let root = Rootfs::open(&self.target)?;
+        engine.target_changes(&self.job(&root, Pass::Final, &Silent))
+    }
+
     fn job<'a>(&'a self, root: &'a Rootfs, pass: Pass, events: &'a dyn EventSink) -> Job<'a> {
         Job {
             source: &self.host,

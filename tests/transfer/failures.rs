@@ -91,6 +91,18 @@ fn tar_says_that_a_file_changed() {
     assert!(all(&error).contains("file changed as we read it"), "{error:?}");
 }
 
+#[test]
+fn a_member_without_its_change_time_is_not_taken_while_the_container_runs() {
+    let test = "a_member_without_its_change_time_is_not_taken_while_the_container_runs";
+    let Some(mut desk) = small_tree(test) else { return };
+    instead_of(&mut desk, "tar", "exec $real \"$@\" --pax-option=delete=atime,delete=ctime");
+    let engine = stream();
+    desk.copy(&engine, Pass::Live).unwrap();
+    assert!(!desk.target.join("victim").exists());
+    desk.copy(&engine, Pass::Final).unwrap();
+    desk.assert_equal("after the stop", &[]);
+}
+
 /// What GNU tar does on a disk that fails: it says so, sends zeros for the rest, and ends with 2.
 const READ_ERROR: &str = "$real \"$@\"
 echo 'tar: ./victim: Read error at byte 0, while reading 6 bytes: Input/output error' >&2

@@ -51,6 +51,33 @@ fn a_target_that_was_left_alone_is_not_walked_and_one_that_was_not_is() {
 }
 
 #[test]
+fn what_fixups_changed_below_the_top_is_copied_again() {
+    let Some(desk) = Desk::new("what_fixups_changed_below_the_top_is_copied_again") else { return };
+    for name in ["edited", "removed", "moded", "linked"] {
+        put(&desk.source, &format!("etc/conf/{name}"), "of the source");
+    }
+    std::fs::hard_link(desk.source.join("etc/conf/linked"), desk.source.join("etc/other")).unwrap();
+    next_second();
+    let in_memory = StreamEngine::new().unsure_for(Duration::ZERO);
+    for same_process in [false, true] {
+        let engine = || if same_process { None } else { Some(later(&desk)) };
+        desk.copy(engine().as_ref().unwrap_or(&in_memory), Pass::Final).unwrap();
+        desk.target_changes(engine().as_ref().unwrap_or(&in_memory)).unwrap();
+        // In the way of a fixup: written beside and renamed over, nothing at the top shows it.
+        put(&desk.target, "etc/conf/new", "of a fixup");
+        rename(desk.target.join("etc/conf/new"), desk.target.join("etc/conf/edited")).unwrap();
+        put(&desk.target, "etc/conf/new", "of a fixup");
+        rename(desk.target.join("etc/conf/new"), desk.target.join("etc/conf/linked")).unwrap();
+        put(&desk.target, "etc/conf/added", "of a fixup");
+        std::fs::remove_file(desk.target.join("etc/conf/removed")).unwrap();
+        chmod(&desk.target.join("etc/conf/moded"), 0o700);
+        desk.copy(engine().as_ref().unwrap_or(&in_memory), Pass::Final).unwrap();
+        desk.assert_equal("after fixups", &[]);
+        assert_eq!(desk.copy(engine().as_ref().unwrap_or(&in_memory), Pass::Final).unwrap().files, 0);
+    }
+}
+
+#[test]
 fn a_directory_that_moved_is_moved_on_the_target() {
     let Some(desk) = Desk::new("a_directory_that_moved_is_moved_on_the_target") else { return };
     for number in 0..50 {
