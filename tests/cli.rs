@@ -336,7 +336,7 @@ fn every_document_begins_with_schema() {
         &["convert", "--ve-conf", &conf],
         &["fixup", "apply", "--rootfs", &tree, "--plan", &plan, "--state-dir", &state],
         &["fixup", "revert", "--rootfs", &tree, "--state-dir", &state],
-        &["copy", "--from", &tree, "--to", &to],
+        &["copy", "--from", &tree, "--to", &to, "--state-dir", &state],
     ] {
         let output = ovz2lxc(&[args, &["--format", "json"]].concat());
         assert!(
@@ -407,6 +407,27 @@ fn a_copy_never_deletes_its_own_source() {
             assert_eq!(std::fs::read_to_string(inner.join("kept")).unwrap(), "kept");
         }
     }
+}
+
+#[test]
+fn a_copy_looks_at_what_became_of_a_directory_since_the_last_one() {
+    if !support::is_root() {
+        return support::skip("a_copy_looks_at_what_became_of_a_directory_since_the_last_one", "owners need root");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    std::fs::create_dir_all(dir.path().join("from/a/b")).unwrap();
+    std::fs::create_dir(dir.path().join("to")).unwrap();
+    std::fs::write(dir.path().join("from/a/b/file"), "kept").unwrap();
+    let (from, to, state) = (path("from"), path("to"), path("state"));
+    for engine in ["stream", "rsync", "stream"] {
+        let copy = ["copy", "--from", &from, "--to", &to, "--state-dir", &state, "--engine", engine, "--delta"];
+        let output = ovz2lxc(&copy);
+        assert_eq!(output.status.code(), Some(0), "{engine}: {}", stderr(&output));
+        assert_eq!(std::fs::read_to_string(dir.path().join("to/a/b/file")).unwrap(), "kept", "{engine}");
+        std::fs::remove_file(dir.path().join("to/a/b/file")).unwrap();
+    }
+    assert!(dir.path().join("state/copies").read_dir().unwrap().count() >= 2, "what was copied is kept for later");
 }
 
 #[test]

@@ -15,7 +15,9 @@ use crate::pipeline::steps::verify::differs;
 use crate::rootfs::Rootfs;
 use crate::transfer::{self, ArchiveEngine, Cause, Check, Engine, Job, Pass};
 use crate::ui::screens;
-use std::path::Path;
+use sha2::{Digest, Sha256};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,6 +124,25 @@ fn empty(to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Returns the file in which a copy keeps what it knows for the next one; `None` where it cannot be kept.
+fn kept_index(state_dir: &Path, args: &CopyArgs) -> Option<PathBuf> {
+    let to = args.to.canonicalize().ok()?;
+    let mut hasher = Sha256::new();
+    for part in [args.from.as_bytes(), to.as_os_str().as_bytes()] {
+        hasher.update(part);
+        hasher.update([0]);
+    }
+    let name: String = hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let directory = state_dir.join("copies");
+    match std::fs::create_dir_all(&directory) {
+        Ok(()) => Some(directory.join(format!("{name}.index"))),
+        Err(e) => {
+            tracing::warn!("{}: {e}: the next copy has to send everything again", directory.display());
+            None
+        }
+    }
+}
+
 /// Runs `copy`.
 pub(super) fn copy(work: &Work<'_>, args: &CopyArgs) -> Result<()> {
     let (destination, tree) = Destination::parse_with_path(&args.from)?;
@@ -132,11 +153,12 @@ pub(super) fn copy(work: &Work<'_>, args: &CopyArgs) -> Result<()> {
         empty(&args.to)?;
         Box::new(ArchiveEngine)
     } else {
-        transfer::choose(merged.settings.engine, host.as_ref(), &work.session.local, None)?.engine
+        if destination == Destination::Local {
+            apart(&tree, &args.to)?;
+        }
+        let index = kept_index(&merged.state_dir, args);
+        transfer::choose(merged.settings.engine, host.as_ref(), &work.session.local, index.as_deref())?.engine
     };
-    if destination == Destination::Local {
-        apart(&tree, &args.to)?;
-    }
     let target = Rootfs::open(&args.to)?;
     let job = Job {
         source: host.as_ref(),
@@ -152,6 +174,10 @@ pub(super) fn copy(work: &Work<'_>, args: &CopyArgs) -> Result<()> {
         cancel: &work.session.cancel,
     };
     let doing = || format!("copying {} to {}", args.from.escape_debug(), args.to.display());
+    if !target.is_file_system()? {
+        // Anybody may work on a directory, and nothing at its top shows what changed below.
+        engine.target_changes(&job)?;
+    }
     let stats = engine.run(&job).doing(doing)?;
     let verified = match compare(&merged, args.delta) {
         Verify::None => None,

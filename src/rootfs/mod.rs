@@ -17,7 +17,7 @@ pub use edit::{LastLink, Replaced};
 pub use look::{Entry, EntryKind, FileContent, Look};
 
 use crate::error::{Doing, Result};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -57,6 +57,15 @@ impl Rootfs {
         if let Some(touched) = &self.touched {
             touched.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
         }
+    }
+
+    /// Tells whether the root is the top of a file system: then nothing else lives there.
+    pub fn is_file_system(&self) -> Result<bool> {
+        let status = |path| {
+            rustix::fs::statat(&self.root, path, AtFlags::SYMLINK_NOFOLLOW)
+                .doing(|| format!("looking at {}", self.path.display()))
+        };
+        Ok(status(".")?.st_dev != status("..")?.st_dev)
     }
 
     /// Returns where the root is on this host, for programs like rsync that take a path.

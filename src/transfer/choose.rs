@@ -27,7 +27,7 @@ pub fn choose(choice: EngineChoice, source: &dyn Host, local: &Arc<dyn Host>, in
         let engine = RsyncEngine::new(Arc::clone(local));
         Chosen {
             engine: Box::new(match index {
-                Some(path) => engine.with_state_file(path),
+                Some(path) => engine.with_state_file(&path.with_extension("rsync")),
                 None => engine,
             }),
             why,
