@@ -45,7 +45,7 @@ pub(super) fn birth_mode(mode: u32) -> Mode {
     Mode::from_raw_mode(mode & WHILE_WRITTEN)
 }
 
-/// Gives a file that was made with [`birth_mode`] all its attributes and returns the names of the extended attributes
+/// Gives a file that was made with `birth_mode` all its attributes and returns the names of the extended attributes
 /// that are refused and do not matter. The order is that of [`Attributes::apply`].
 pub fn finish_file(file: impl AsFd, birth: Birth, wanted: &Attributes) -> Result<Vec<String>> {
     let file = file.as_fd();
