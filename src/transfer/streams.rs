@@ -104,8 +104,9 @@ impl Copy<'_> {
             return u64::from(asked.get());
         }
         let worth = parcels.worth(MOST_STREAMS);
+        // A stream keeps about two cores busy on each side: one with SSH, the other with the files.
         let here = thread::available_parallelism().map_or(1, |n| n.get() as u64);
-        if worth.min(here) == 1 { 1 } else { worth.min(here).min(self.cores) }
+        worth.min((here.min(self.cores) / 2).max(1))
     }
 
     fn another_stream(&self, share: &Share<'_>) -> Result<Extractor> {
