@@ -1,7 +1,6 @@
 //! Which algorithms the built-in client offers.
 
 use crate::error::{Error, Result};
-use crate::host::ciphers::fastest_first;
 use ::ssh2::{MethodType, Session};
 
 /// What CentOS 5 and 6 need, and libssh2 has only when it was built with .cargo/config.toml of this repository.
@@ -12,7 +11,8 @@ const LEGACY: [(MethodType, &str); 3] = [
 ];
 
 /// Says what this session may use: no SHA-1, no CBC, no certificates (nothing here could check one), and host keys of the
-/// known types first, and of the ciphers those that ssh_config allows, the fastest first. With `legacy`, the three algorithms of CentOS 5 and 6 stand at the end of each list.
+/// known types first, and of the ciphers those that ssh_config allows. With `legacy`, the three algorithms of CentOS 5 and 6
+/// stand at the end of each list.
 pub(super) fn prefer(session: &Session, known_types: &[String], ciphers: &[String], legacy: bool) -> Result<()> {
     let lists: [&[MethodType]; 4] = [
         &[MethodType::Kex],
@@ -55,7 +55,9 @@ fn choose_ciphers<'a>(ours: &[&'a str], allowed: &[String]) -> Result<Vec<&'a st
         let error = Error::new(format!("the built-in client has none of the ciphers {}", allowed.join(",")));
         return Err(error.hint("use --transport openssh, or allow another one with Ciphers in ssh_config"));
     }
-    Ok(fastest_first(both))
+    // libssh2 1.11 loses data when keys are exchanged anew under AES-GCM: only where there is nothing else.
+    let (gcm, sound): (Vec<&str>, Vec<&str>) = both.into_iter().partition(|name| name.contains("-gcm"));
+    Ok(if sound.is_empty() { gcm } else { sound })
 }
 
 fn supported(session: &Session, kind: MethodType) -> Vec<&'static str> {
