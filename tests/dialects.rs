@@ -1,25 +1,14 @@
 //! What the fixups write, read by the programs that it is written for, as far as they are on this machine: bash for files
 //! of assignments, BusyBox's ifup in a network namespace of its own, ifupdown and netplan where they are installed or named
 //! by OVZ2LXC_IFUP and OVZ2LXC_NETPLAN_GENERATE.
-#![allow(
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    reason = "helpers of tests, which clippy takes for the program's own code; shared by several test crates"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, though clippy cannot see it")]
 
-#[path = "support/mod.rs"]
 mod support;
-#[path = "support/tree.rs"]
-mod tree;
 
-use ovz2lxc::fixup::{ApplyOptions, Catalogue, apply};
-use ovz2lxc::guest;
-use ovz2lxc::model::network::GuestPlan;
-use ovz2lxc::rootfs::Rootfs;
 use std::fs;
 use std::path::Path;
+use support::fixups::{self, Golden};
+use support::tree;
 use tempfile::TempDir;
 
 /// Makes the tree of a golden case and applies the fixups; `None` where that cannot be done.
@@ -28,14 +17,9 @@ fn fixed(case: &str) -> Option<TempDir> {
         support::skip(case, "making a tree with other owners and nodes needs root");
         return None;
     }
-    let folder = support::repository().join("tests/golden").join(case);
-    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
-    let plan: GuestPlan = toml::from_str(&read("plan.toml")).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    tree::make(dir.path(), &read("tree.txt"));
-    let rootfs = Rootfs::open(dir.path()).unwrap();
-    let guest = guest::detect(&rootfs).unwrap();
-    apply(&Catalogue::load(None).unwrap(), &rootfs, &guest, &plan, &ApplyOptions::default()).unwrap();
+    let golden = Golden::named(case);
+    let dir = tree::made(&golden.tree());
+    fixups::run(dir.path(), &golden.plan());
     Some(dir)
 }
 

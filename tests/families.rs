@@ -1,23 +1,12 @@
 //! The network dialects of Red Hat 8 and later, SUSE, Slackware and ALT: every method, and scripts that are not as expected.
-#![allow(
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    reason = "helpers of tests, which clippy takes for the program's own code; shared by several test crates"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, though clippy cannot see it")]
 
-#[path = "support/mod.rs"]
 mod support;
-#[path = "support/tree.rs"]
-mod tree;
 
-use ovz2lxc::fixup::{ApplyOptions, Catalogue, Report, apply};
-use ovz2lxc::guest;
-use ovz2lxc::model::network::GuestPlan;
-use ovz2lxc::rootfs::Rootfs;
+use ovz2lxc::fixup::Report;
 use std::fs;
 use std::path::Path;
+use support::{fixups, tree};
 
 const SUSE: &str = "=== file etc/SuSE-release 0644 0:0\nSUSE Linux Enterprise Server 12 (x86_64)\n\
     === file etc/sysconfig/network/config 0644 0:0\nNETCONFIG_DNS_STATIC_SERVERS=\"\"\n";
@@ -29,19 +18,9 @@ const EL9: &str = "=== file etc/redhat-release 0644 0:0\nAlmaLinux release 9.4 (
     === link etc/systemd/system/multi-user.target.wants/NetworkManager.service -> /usr/lib/systemd/system/NetworkManager.service\n\
     === file etc/NetworkManager/NetworkManager.conf 0644 0:0\n[main]\n";
 
-fn tree(text: &str) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    tree::make(dir.path(), text);
-    dir
-}
-
 fn run(root: &Path, plan: &str) -> Report {
-    let plan: GuestPlan = toml::from_str(&format!("hostname = \"shop.example.net\"\n{plan}")).unwrap();
-    let rootfs = Rootfs::open(root).unwrap();
-    let guest = guest::detect(&rootfs).unwrap();
-    let apply = || apply(&Catalogue::load(None).unwrap(), &rootfs, &guest, &plan, &ApplyOptions::default()).unwrap();
-    let mut report = apply();
-    assert_eq!(apply().changes, [], "a second run changes nothing: {plan:?}");
+    let plan = format!("hostname = \"shop.example.net\"\n{plan}");
+    let mut report = fixups::run_twice(&plan, root, &fixups::plan(&plan));
     // These trees hold network files and no init.
     report.findings.retain(|f| f.id != "fixup-init-unknown");
     report
@@ -86,7 +65,7 @@ fn each_dialect_takes_every_method_and_every_change_of_it() {
             ("etc/NetworkManager/conf.d/90-ovz2lxc-eth0.conf", "managed=0"),
         ),
     ] {
-        let dir = tree(text);
+        let dir = tree::made(text);
         let report = run(dir.path(), &nic("eth0", "static"));
         assert_eq!(report.findings, [], "{family}");
         assert_eq!(with_addresses(dir.path()), files, "{family}");
@@ -121,7 +100,7 @@ fn an_interface_that_lxc_configures_gets_no_file() {
         return support::skip("no file", "making a tree needs root");
     }
     for text in [SUSE, ALT] {
-        let dir = tree(text);
+        let dir = tree::made(text);
         run(dir.path(), &nic("eth0", "none"));
         assert!(!tree::dump(dir.path()).contains("eth0"), "{}", tree::dump(dir.path()));
     }
@@ -141,7 +120,7 @@ fn a_second_interface_gets_its_own_files_and_no_name_servers() {
         (ALT, "etc/net/ifaces/eth1/ipv4address", "172.16.0.9/16\n"),
         (EL9, "etc/NetworkManager/system-connections/eth1.nmconnection", "method=manual\naddress1=172.16.0.9/16\n"),
     ] {
-        let dir = tree(text);
+        let dir = tree::made(text);
         run(dir.path(), &plan);
         let found = fs::read_to_string(dir.path().join(path)).unwrap();
         assert!(found.contains(lines) && !found.contains("10.0.0.53"), "{path}: {found}");
@@ -171,7 +150,7 @@ fn a_hook_that_is_not_known_stays_and_is_reported() {
         (and, and),
         ("if [ $i = venet0 ]\nthen own\nfi", "if [ $i = venet0 ]\nthen own\nfi"),
     ] {
-        let dir = tree(&netconfig(lines));
+        let dir = tree::made(&netconfig(lines));
         let report = run(dir.path(), "");
         let now = fs::read_to_string(dir.path().join("etc/wicked/extensions/netconfig")).unwrap();
         if left.is_empty() {
@@ -205,7 +184,7 @@ fn comments_and_other_variables_keep_their_words() {
             "# venet0 was here\nMODULES=(venet0 x)\nNETWORKS=(home\n) # no venet0\n",
         ),
     ] {
-        let dir = tree(&format!("{head}{before}"));
+        let dir = tree::made(&format!("{head}{before}"));
         run(dir.path(), "");
         let now = fs::read_to_string(dir.path().join(path)).unwrap();
         assert!(now.contains(after), "{now}");
@@ -227,7 +206,7 @@ fn suses_script_makes_routes_without_a_gateway_only_where_one_is_needed() {
         (&patched, nic("eth0", "static"), &patched),
     ] {
         let path = "etc/sysconfig/network/scripts/ifup-route";
-        let dir = tree(&format!("{SUSE}=== file {path} 0755 0:0\n{before}"));
+        let dir = tree::made(&format!("{SUSE}=== file {path} 0755 0:0\n{before}"));
         run(dir.path(), &plan);
         assert_eq!(fs::read_to_string(dir.path().join(path)).unwrap(), after);
     }
@@ -241,7 +220,7 @@ fn slackwares_quota_goes_with_its_call_and_an_own_script_stays() {
     let vz = "#!/bin/sh\n[ -e /dev/simfs ] || mknod /dev/simfs b 0 49\n";
     let with = |quota: &str, local: &str| {
         let files = format!("=== file etc/rc.d/rc.quota 0755 0:0\n{quota}=== file etc/rc.d/rc.local 0755 0:0\n{local}");
-        let dir = tree(&format!("{SLACKWARE}{files}"));
+        let dir = tree::made(&format!("{SLACKWARE}{files}"));
         let report = run(dir.path(), "");
         let there = dir.path().join("etc/rc.d/rc.quota").exists();
         (fs::read_to_string(dir.path().join("etc/rc.d/rc.local")).unwrap(), there, report.findings)
@@ -270,7 +249,7 @@ fn an_rc_local_that_is_not_run_is_reported() {
     if !support::is_root() {
         return support::skip("rc.local", "making a tree needs root");
     }
-    let dir = tree(&format!("{SLACKWARE}=== file etc/rc.d/rc.local 0644 0:0\n#!/bin/sh\n"));
+    let dir = tree::made(&format!("{SLACKWARE}=== file etc/rc.d/rc.local 0644 0:0\n#!/bin/sh\n"));
     let report = run(dir.path(), &nic("eth0", "static"));
     assert!(report.findings.iter().any(|f| f.subject == "/etc/rc.d/rc.local" && f.detail.contains("not executable")));
 }
@@ -282,7 +261,7 @@ fn a_network_that_nothing_starts_is_reported() {
     }
     let idle = EL9.split("=== link").next().unwrap().to_owned() + "=== file etc/NetworkManager/x 0644 0:0\n";
     for (text, reported) in [(EL9, false), (idle.as_str(), true)] {
-        let report = run(tree(text).path(), &nic("eth0", "static"));
+        let report = run(tree::made(text).path(), &nic("eth0", "static"));
         assert_eq!(report.findings.iter().any(|f| f.id == "fixup-network-idle"), reported, "{:?}", report.findings);
     }
 }
@@ -293,11 +272,8 @@ fn a_backup_of_a_profile_is_no_profile() {
         return support::skip("profiles", "making a tree needs root");
     }
     let old = "[connection]\nid=old\ntype=ethernet\ninterface-name=eth0\n";
-    let dir = tempfile::tempdir().unwrap();
-    tree::make(
-        dir.path(),
-        &format!("{EL9}=== file etc/NetworkManager/system-connections/eth0.nmconnection~ 0600 0:0\n{old}"),
-    );
+    let backup = "=== file etc/NetworkManager/system-connections/eth0.nmconnection~ 0600 0:0\n";
+    let dir = tree::made(&format!("{EL9}{backup}{old}"));
     run(dir.path(), &nic("eth0", "static"));
     let connections = dir.path().join("etc/NetworkManager/system-connections");
     assert_eq!(fs::read_to_string(connections.join("eth0.nmconnection~")).unwrap(), old);
@@ -314,7 +290,7 @@ fn a_resolver_that_is_made_at_every_boot_keeps_its_link() {
         (SUSE, "/run/netconfig/resolv.conf", true),
         (SUSE, "/run/NetworkManager/resolv.conf", false),
     ] {
-        let dir = tree(&format!("{text}=== link etc/resolv.conf -> {target}\n"));
+        let dir = tree::made(&format!("{text}=== link etc/resolv.conf -> {target}\n"));
         run(dir.path(), &("nameservers = [\"10.0.0.53\"]\n".to_owned() + &nic("eth0", "static")));
         assert_eq!(dir.path().join("etc/resolv.conf").is_symlink(), kept, "{target}");
         assert!(tree::dump(dir.path()).contains("10.0.0.53"), "the server is somewhere that lasts");
@@ -346,7 +322,7 @@ fn an_unprivileged_container_needs_no_hangup_and_no_login_uid() {
             "session required pam_loginuid.so\nsession    required     pam_limits.so\n",
         ),
     ] {
-        let dir = tree(text);
+        let dir = tree::made(text);
         run(dir.path(), &format!("ttys = 2\nprivileged = {privileged}\n"));
         let read = |path: &str| fs::read_to_string(dir.path().join(path)).unwrap();
         assert!(read("etc/inittab").contains(lines), "{}", read("etc/inittab"));
@@ -371,7 +347,7 @@ fn an_interfaces_file_that_nothing_reads_goes_only_when_it_is_all_vzctls() {
         (vzctls.replace("# Auto generated lo interface\n", ""), "", true),
         (vzctls.to_owned(), "=== elf usr/sbin/ifup 0755 0:0 2 62 ifup\n", true),
     ] {
-        let dir = tree(&format!("{head}{more}=== file etc/network/interfaces 0644 0:0\n{before}"));
+        let dir = tree::made(&format!("{head}{more}=== file etc/network/interfaces 0644 0:0\n{before}"));
         run(dir.path(), &nic("eth0", "static"));
         let there = fs::read_to_string(dir.path().join("etc/network/interfaces")).ok();
         assert_eq!(there.is_some(), kept, "{before}{more}");

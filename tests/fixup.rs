@@ -1,29 +1,18 @@
 //! The fixups, on whole trees: golden ones, each applied twice and put back, and hostile ones.
-#![allow(
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    reason = "helpers of tests, which clippy takes for the program's own code; shared by several test crates"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, though clippy cannot see it")]
 
-#[path = "support/mod.rs"]
 mod support;
-#[path = "support/tree.rs"]
-mod tree;
 
-use ovz2lxc::fixup::{ApplyOptions, Catalogue, Report, apply};
-use ovz2lxc::guest;
+use ovz2lxc::fixup::{ApplyOptions, Catalogue, Report};
 use ovz2lxc::model::network::GuestPlan;
 use ovz2lxc::rootfs::Rootfs;
 use std::fs;
 use std::path::{Path, PathBuf};
+use support::fixups::{CATALOGUE, Golden, plan, run_with};
+use support::tree;
 
 fn run(root: &Path, plan: &GuestPlan, dry_run: bool) -> Report {
-    let catalogue = Catalogue::load(None).unwrap();
-    let rootfs = Rootfs::open(root).unwrap();
-    let guest = guest::detect(&rootfs).unwrap();
-    apply(&catalogue, &rootfs, &guest, plan, &ApplyOptions { dry_run, skip: &[] }).unwrap()
+    run_with(&CATALOGUE, root, plan, &ApplyOptions { dry_run, skip: &[] }).unwrap()
 }
 
 const MARK: &str = "user.golden";
@@ -43,11 +32,9 @@ fn golden(case: &str) {
     if !support::is_root() {
         return support::skip(case, "making a tree with other owners and nodes needs root");
     }
-    let folder = support::repository().join("tests/golden").join(case);
-    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
-    let plan: GuestPlan = toml::from_str(&read("plan.toml")).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    tree::make(dir.path(), &read("tree.txt"));
+    let golden = Golden::named(case);
+    let plan = golden.plan();
+    let dir = tree::made(&golden.tree());
     let before = tree::dump(dir.path());
     let marked = mark(dir.path());
 
@@ -64,9 +51,9 @@ fn golden(case: &str) {
         summary.push_str(&format!("{} {}: {}\n", finding.id, finding.subject, finding.detail));
     }
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(folder.join("expected.txt"), &summary).unwrap();
+        fs::write(golden.path("expected.txt"), &summary).unwrap();
     }
-    let expected = read("expected.txt");
+    let expected = fs::read_to_string(golden.path("expected.txt")).unwrap();
     if summary != expected {
         let diff = similar::TextDiff::from_lines(&expected, &summary);
         panic!("{case}: not as expected:\n{}", diff.unified_diff().header("expected", "found"));
@@ -87,9 +74,7 @@ macro_rules! cases {
 
         #[test]
         fn every_folder_is_a_case() {
-            let mut folders: Vec<String> = fs::read_dir(support::repository().join("tests/golden")).unwrap()
-                .map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-            folders.sort();
+            let folders: Vec<String> = Golden::all().iter().map(Golden::name).collect();
             let mut known = vec![$($folder),*];
             known.sort();
             assert_eq!(folders, known);
@@ -177,7 +162,7 @@ fn a_linked_directory_leads_nowhere_else() {
         root.join("lib"),
     )
     .unwrap();
-    let plan: GuestPlan = toml::from_str("hostname = \"a\"\nnameservers = [\"10.0.0.53\"]\n").unwrap();
+    let plan = plan("hostname = \"a\"\nnameservers = [\"10.0.0.53\"]\n");
     run(&root, &plan, false);
     let mut names: Vec<_> = fs::read_dir(&outside).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
@@ -199,7 +184,7 @@ fn many_names_of_one_large_file_are_a_finding() {
     for n in 1..200 {
         fs::hard_link(folder.join("0"), folder.join(n.to_string())).unwrap();
     }
-    let plan: GuestPlan = toml::from_str("hostname = \"a\"\n").unwrap();
+    let plan = plan("hostname = \"a\"\n");
     let report = run(dir.path(), &plan, true);
     let kept: usize = report.changes.iter().map(|c| text.len() + c.diff.len()).sum();
     assert!(kept <= 64 * 1024 * 1024, "{kept} bytes in {} changes", report.changes.len());
@@ -234,10 +219,7 @@ fn a_template_without_an_end_is_a_finding() {
     ];
     fs::write(own.join("70-own.toml"), module.concat()).unwrap();
     let catalogue = Catalogue::load(Some(&own)).unwrap();
-    let rootfs = Rootfs::open(&root).unwrap();
-    let guest = guest::detect(&rootfs).unwrap();
-    let plan: GuestPlan = toml::from_str("hostname = \"a\"\n").unwrap();
-    let report = apply(&catalogue, &rootfs, &guest, &plan, &ApplyOptions { dry_run: false, skip: &[] }).unwrap();
+    let report = run_with(&catalogue, &root, &plan("hostname = \"a\"\n"), &ApplyOptions::default()).unwrap();
     let said = |path: &str| report.findings.iter().find(|f| f.subject == path).unwrap().detail.clone();
     assert!(said("/etc/loop").contains("template own/loop of the fixup own"), "{}", said("/etc/loop"));
     assert!(said("/etc/loop").contains("fuel"), "{}", said("/etc/loop"));
@@ -247,13 +229,9 @@ fn a_template_without_an_end_is_a_finding() {
 
 /// Makes a tree of regular files and applies the fixups to it, with so many consoles.
 fn dressed(files: &[(&str, &str)], ttys: u32) -> (tempfile::TempDir, Report) {
-    let dir = tempfile::tempdir().unwrap();
-    for (name, text) in files {
-        fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
-        fs::write(dir.path().join(name), text).unwrap();
-    }
+    let dir = tree::of_files(files);
     let text = format!("hostname = \"a\"\nttys = {ttys}\nprivileged = false\n");
-    let report = run(dir.path(), &toml::from_str(&text).unwrap(), false);
+    let report = run(dir.path(), &plan(&text), false);
     (dir, report)
 }
 
@@ -305,7 +283,7 @@ fn gettys_of_systemd_above_the_consoles_are_not_enabled() {
     link(3, "/lib/systemd/system/getty@.service");
     link(4, "/etc/systemd/system/own.service");
     link(9, "/usr/lib/systemd/system/getty@.service");
-    run(dir.path(), &toml::from_str("hostname = \"a\"\nttys = 2\nprivileged = true\n").unwrap(), false);
+    run(dir.path(), &plan("hostname = \"a\"\nttys = 2\nprivileged = true\n"), false);
     let mut names: Vec<_> = fs::read_dir(&wants).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.retain(|n| n.to_string_lossy().starts_with("getty@"));
     names.sort();
@@ -322,14 +300,14 @@ fn a_power_line_that_is_somebodys_own_stays_and_is_reported() {
     assert_eq!(power, ["pf::powerwait:/usr/local/sbin/ups-says down", "pf2::powerwait:/sbin/shutdown -h now"]);
     let told = report.findings.iter().filter(|f| f.id == "fixup-unexpected" && f.detail.contains("ups-says")).count();
     assert_eq!(told, 1, "{:?}", report.findings);
-    let plan = toml::from_str("hostname = \"a\"\nttys = 1\nprivileged = false\n").unwrap();
+    let plan = plan("hostname = \"a\"\nttys = 1\nprivileged = false\n");
     assert_eq!(run(dir.path(), &plan, false).changes, []);
 }
 
 #[test]
 fn a_plan_that_would_write_somewhere_else_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    for plan in [
+    for text in [
         "hostname = \"a\\nnameserver 6.6.6.6\"\n",
         "hostname = \"../x\"\n",
         "hostname = \"a\"\nsearchdomains = [\"x y\"]\n",
@@ -337,11 +315,7 @@ fn a_plan_that_would_write_somewhere_else_is_refused() {
         "hostname = \"a\"\n[[nic]]\nname = \"eth0\"\n[[nic]]\nname = \"eth0\"\n",
         "hostname = \"a\"\n[[nic]]\nname = \"eth0\"\nmac = \"00:16:3e:00:00:01; reboot\"\n",
     ] {
-        let plan: GuestPlan = toml::from_str(plan).unwrap();
-        let rootfs = Rootfs::open(dir.path()).unwrap();
-        let guest = guest::detect(&rootfs).unwrap();
-        let catalogue = Catalogue::load(None).unwrap();
-        let error = apply(&catalogue, &rootfs, &guest, &plan, &ApplyOptions::default()).unwrap_err();
+        let error = run_with(&CATALOGUE, dir.path(), &plan(text), &ApplyOptions::default()).unwrap_err();
         assert_eq!(error.kind(), ovz2lxc::error::Kind::Usage, "{error}");
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
@@ -364,10 +338,8 @@ fn the_worked_example_of_the_documentation_works() {
     }
     tree::make(&root, text);
     let catalogue = Catalogue::load(Some(&own)).unwrap();
-    let rootfs = Rootfs::open(&root).unwrap();
-    let guest = guest::detect(&rootfs).unwrap();
-    let plan: GuestPlan = toml::from_str("hostname = \"a.example.com\"\n[[nic]]\nname = \"eth0\"\n").unwrap();
-    let apply = || apply(&catalogue, &rootfs, &guest, &plan, &ApplyOptions::default()).unwrap();
+    let plan = plan("hostname = \"a.example.com\"\n[[nic]]\nname = \"eth0\"\n");
+    let apply = || run_with(&catalogue, &root, &plan, &ApplyOptions::default()).unwrap();
     let report = apply();
     let mine: Vec<_> =
         report.changes.iter().filter(|c| c.fixup == "site-monitoring").map(|c| c.path.as_str()).collect();
@@ -386,17 +358,14 @@ fn the_worked_example_of_the_documentation_works() {
 #[test]
 fn the_manual_names_every_module_and_every_skip_is_known() {
     let manual = fs::read_to_string(support::repository().join("docs/fixups.md")).unwrap();
-    let catalogue = Catalogue::load(None).unwrap();
-    for module in catalogue.modules() {
+    for module in CATALOGUE.modules() {
         assert!(manual.contains(&format!("`{}`", module.id)), "docs/fixups.md lacks {}", module.id);
     }
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("etc")).unwrap();
     fs::write(dir.path().join("fastboot"), "").unwrap();
-    let rootfs = Rootfs::open(dir.path()).unwrap();
-    let plan: GuestPlan = toml::from_str("hostname = \"a\"\n").unwrap();
-    let guest = guest::detect(&rootfs).unwrap();
-    let with = |skip: &[String]| apply(&catalogue, &rootfs, &guest, &plan, &ApplyOptions { dry_run: true, skip });
+    let plan = plan("hostname = \"a\"\n");
+    let with = |skip: &[String]| run_with(&CATALOGUE, dir.path(), &plan, &ApplyOptions { dry_run: true, skip });
     let skipped = ["vz-leftovers".to_owned()];
     assert!(with(&[]).unwrap().changes.iter().any(|c| c.path == "/fastboot"));
     assert!(!with(&skipped).unwrap().changes.iter().any(|c| c.path == "/fastboot"));

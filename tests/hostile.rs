@@ -3,25 +3,17 @@
 //!
 //! The paths are not listed here: they are those that the modules name, and those that a run over each golden tree
 //! touches, so a new module is covered by its golden tree, and a test says so when it has none.
-#![allow(
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    reason = "helpers of tests, which clippy takes for the program's own code; shared by several test crates"
-)]
+#![allow(unreachable_pub, reason = "what the modules of this test share")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests are tests, though clippy cannot see it")]
 
 #[path = "hostile/corpus.rs"]
 mod corpus;
-#[path = "support/mod.rs"]
 mod support;
 #[path = "hostile/traps.rs"]
 mod traps;
-#[path = "support/tree.rs"]
-mod tree;
 
 use corpus::{CORPUS, Case, Target};
-use ovz2lxc::fixup::{ApplyOptions, Catalogue, Module, Report, apply};
+use ovz2lxc::fixup::{ApplyOptions, Module, Report, apply};
 use ovz2lxc::guest;
 use ovz2lxc::model::finding::Finding;
 use ovz2lxc::model::network::GuestPlan;
@@ -29,12 +21,11 @@ use ovz2lxc::rootfs::Rootfs;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::path::Path;
 use std::time::Duration;
+use support::fixups::CATALOGUE;
+use support::tree;
 use traps::{Outside, Trap};
-
-static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::load(None).unwrap());
 
 /// A run that takes longer hangs: an untroubled one takes some milliseconds.
 const WATCHDOG: Duration = Duration::from_secs(60);
@@ -60,17 +51,11 @@ fn run(root: &Path, plan: &GuestPlan) -> Result<(Said, Report), String> {
     Ok((Said { changes: report.changes.iter().map(|c| c.path.clone()).collect(), findings }, report))
 }
 
-/// Memory, where syncing costs nothing.
-fn memory() -> PathBuf {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
-}
-
 /// Where a trap needs a file system that lets a device be opened, /tmp; else memory.
 fn place(trap: Trap) -> tempfile::TempDir {
     match trap {
         Trap::CharDevice | Trap::BlockDevice => tempfile::tempdir().unwrap(),
-        _ => tempfile::tempdir_in(memory()).unwrap(),
+        _ => tempfile::tempdir_in(tree::memory()).unwrap(),
     }
 }
 

@@ -1,74 +1,24 @@
 //! What the inits of old families need under LXC: no check of file systems, no clock, no udev; and files that have the name
 //! of one that is needed, but do something else.
-#![allow(
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    reason = "helpers of tests, which clippy takes for the program's own code; shared by several test crates"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, though clippy cannot see it")]
 
-#[path = "support/mod.rs"]
 mod support;
-#[path = "support/tree.rs"]
-mod tree;
 
-use ovz2lxc::fixup::{ApplyOptions, Catalogue, Report, apply};
-use ovz2lxc::guest;
-use ovz2lxc::model::network::GuestPlan;
-use ovz2lxc::rootfs::Rootfs;
+use ovz2lxc::fixup::Catalogue;
 use std::fs;
-use std::path::PathBuf;
-use std::sync::LazyLock;
+use support::fixups::{Fixed, plan};
 
-static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::load(None).unwrap());
-
-struct Fixed {
-    dir: tempfile::TempDir,
-    report: Report,
+fn fix(text: &str) -> Option<Fixed> {
+    fix_with(text, true)
 }
 
-impl Fixed {
-    fn new(text: &str) -> Option<Fixed> {
-        Fixed::with(text, true)
+fn fix_with(text: &str, privileged: bool) -> Option<Fixed> {
+    if !support::is_root() {
+        support::skip("inits", "making trees with owners needs root");
+        return None;
     }
-
-    fn with(text: &str, privileged: bool) -> Option<Fixed> {
-        if !support::is_root() {
-            support::skip("inits", "making trees with owners needs root");
-            return None;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        tree::make(dir.path(), text);
-        let rootfs = Rootfs::open(dir.path()).unwrap();
-        let guest = guest::detect(&rootfs).unwrap();
-        let plan = format!("hostname = \"web1.example.com\"\nttys = 2\nprivileged = {privileged}\n");
-        let plan: GuestPlan = toml::from_str(&plan).unwrap();
-        let run = || apply(&CATALOGUE, &rootfs, &guest, &plan, &ApplyOptions::default()).unwrap();
-        let report = run();
-        assert_eq!(run().changes, [], "a second run changes nothing");
-        Some(Fixed { dir, report })
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.dir.path().join(path)
-    }
-
-    fn text(&self, path: &str) -> String {
-        fs::read_to_string(self.path(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
-    }
-
-    fn names(&self, dir: &str) -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(self.path(dir)).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    /// The files that were not as expected.
-    fn unexpected(&self) -> Vec<&str> {
-        self.report.findings.iter().filter(|f| f.id == "fixup-unexpected").map(|f| f.subject.as_str()).collect()
-    }
+    let plan = plan(&format!("hostname = \"web1.example.com\"\nttys = 2\nprivileged = {privileged}\n"));
+    Some(Fixed::new("inits", text, &plan))
 }
 
 fn file(path: &str, text: &str) -> String {
@@ -122,12 +72,12 @@ fn no_file_system_is_checked_at_the_boot() {
     let openrc = debian("12.5") + "=== elf sbin/openrc-run 0755 0:0 2 62 openrc\n=== link etc/runlevels/x -> y\n";
     let el5 = red_hat("CentOS release 5.11 (Final)");
     for tree in [debian("7.11"), ubuntu("12.04"), el5, EL6.to_owned(), openrc] {
-        let Some(fixed) = Fixed::new(&(tree + &file("etc/fstab", FSTAB))) else { return };
+        let Some(fixed) = fix(&(tree + &file("etc/fstab", FSTAB))) else { return };
         assert_eq!(fixed.text("etc/fstab"), after);
     }
     // systemd sees the container and leaves devices alone.
     let systemd = file("etc/debian_version", "9.13\n") + "=== elf lib/systemd/systemd 0755 0:0 2 62 systemd\n";
-    let Some(fixed) = Fixed::new(&(systemd + &file("etc/fstab", FSTAB))) else { return };
+    let Some(fixed) = fix(&(systemd + &file("etc/fstab", FSTAB))) else { return };
     assert_eq!(fixed.text("etc/fstab"), FSTAB);
 }
 
@@ -139,7 +89,7 @@ fn red_hat_4_does_not_check_the_root_whatever_fstab_says() {
         ("Mandrake Linux release 10.1 (Official) for i586", true),
         ("CentOS release 5.11 (Final)", false),
     ] {
-        let Some(fixed) = Fixed::new(&red_hat(release)) else { return };
+        let Some(fixed) = fix(&red_hat(release)) else { return };
         let text = fixed.text("etc/sysconfig/init");
         assert!(text.starts_with("# color => new RH6.0 bootup\nBOOTUP=color\nPROMPT=yes\n"), "{text}");
         assert_eq!(text.lines().any(|l| ["fastboot=yes", "fastboot=\"yes\""].contains(&l)), skips, "{release}: {text}");
@@ -159,7 +109,7 @@ fn debian_5_keeps_udev_and_the_clock_off_when_their_packages_are_updated() {
         + &link("rc0.d/K25", "hwclock.sh")
         + &link("rcS.d/S08", "hwclockfirst.sh")
         + &link("rcS.d/S40", "networking");
-    let Some(fixed) = Fixed::new(&tree) else { return };
+    let Some(fixed) = fix(&tree) else { return };
     assert_eq!(fixed.names("etc/rcS.d"), ["K92hwclockfirst.sh", "K96udev-mtab", "K97udev", "S40networking"]);
     assert_eq!(fs::read_link(fixed.path("etc/rcS.d/K97udev")).unwrap().to_str(), Some("../init.d/udev"));
     // What update-rc.d asks: is there a link of the script in any run level?
@@ -168,7 +118,7 @@ fn debian_5_keeps_udev_and_the_clock_off_when_their_packages_are_updated() {
         assert!(kept, "{name} would be started again");
     }
     // Later releases look whether they run in a container.
-    let Some(fixed) = Fixed::new(&(debian("6.0.10") + &script("udev") + &link("rcS.d/S02", "udev"))) else { return };
+    let Some(fixed) = fix(&(debian("6.0.10") + &script("udev") + &link("rcS.d/S02", "udev"))) else { return };
     assert_eq!(fixed.names("etc/rcS.d"), ["S02udev"]);
 }
 
@@ -176,15 +126,15 @@ fn debian_5_keeps_udev_and_the_clock_off_when_their_packages_are_updated() {
 fn the_clock_is_the_hosts() {
     let known =
         file("etc/default/hwclock", "# Set this to yes if it is possible\n#HWCLOCKACCESS=yes\nHCTOSYS_DEVICE=rtc0\n");
-    let Some(fixed) = Fixed::new(&(debian("7.11") + &known)) else { return };
+    let Some(fixed) = fix(&(debian("7.11") + &known)) else { return };
     let text = fixed.text("etc/default/hwclock");
     assert!(text.contains("HCTOSYS_DEVICE=rtc0\n") && text.lines().any(|l| l == "HWCLOCKACCESS=no"), "{text}");
-    let Some(fixed) = Fixed::new(&debian("7.11")) else { return };
+    let Some(fixed) = fix(&debian("7.11")) else { return };
     assert!(!fixed.path("etc/default").exists(), "a release without the file does not read it");
     let arch = "=== file etc/arch-release 0644 0:0\n=== elf sbin/init 0755 0:0 2 62 /etc/inittab\n".to_owned()
         + &file("etc/inittab", "id:3:initdefault:\nrc::sysinit:/etc/rc.sysinit\n")
         + &file("etc/rc.conf", "HARDWARECLOCK=\"localtime\"\nTIMEZONE=\"UTC\"\nDAEMONS=(network)\n");
-    let Some(fixed) = Fixed::new(&arch) else { return };
+    let Some(fixed) = fix(&arch) else { return };
     let text = fixed.text("etc/rc.conf");
     let clock: Vec<&str> = text.lines().filter(|l| l.starts_with("HARDWARECLOCK=")).collect();
     assert!(clock == ["HARDWARECLOCK=\"none\""] || clock == ["HARDWARECLOCK=none"], "{text}");
@@ -201,7 +151,7 @@ fn slackware_boots_without_udev_and_without_a_key() {
         .to_owned()
         + &file("etc/inittab", "id:3:initdefault:\nsi:S:sysinit:/etc/rc.d/rc.S\n")
         + &format!("=== file etc/rc.d/rc.S 0755 0:0\n{stock}");
-    let Some(fixed) = Fixed::new(&tree) else { return };
+    let Some(fixed) = fix(&tree) else { return };
     assert_eq!(fixed.text("etc/rc.d/rc.S"), stock.replace("read junk;", ": # read junk;"));
     use std::os::unix::fs::PermissionsExt;
     let mode = |path: &str| fs::metadata(fixed.path(path)).unwrap().permissions().mode() & 0o7777;
@@ -212,14 +162,14 @@ fn slackware_boots_without_udev_and_without_a_key() {
 fn ubuntu_leaves_screen_and_clock_alone_and_keeps_mountall_and_udev() {
     let jobs = ["plymouth", "udev-fallback-graphics", "hwclock", "mountall", "udev", "udevtrigger"];
     let stock: String = jobs.iter().map(|j| file(&format!("etc/init/{j}.conf"), "start on startup\n")).collect();
-    let Some(fixed) = Fixed::new(&(ubuntu("12.04") + &stock)) else { return };
+    let Some(fixed) = fix(&(ubuntu("12.04") + &stock)) else { return };
     let mut off = fixed.names("etc/init");
     off.retain(|n| n.ends_with(".override"));
     assert_eq!(off, ["hwclock.override", "plymouth.override", "udev-fallback-graphics.override"]);
     assert!(off.iter().all(|n| fixed.text(&format!("etc/init/{n}")) == "manual\n"));
     assert!(jobs.iter().all(|j| fixed.text(&format!("etc/init/{j}.conf")) == "start on startup\n"), "no job is edited");
     // Upstart 0.6.5 reads no such files.
-    let Some(fixed) = Fixed::new(&(ubuntu("10.04") + &stock)) else { return };
+    let Some(fixed) = fix(&(ubuntu("10.04") + &stock)) else { return };
     assert!(fixed.names("etc/init").iter().all(|n| !n.ends_with(".override")));
 }
 
@@ -229,7 +179,7 @@ fn a_job_that_has_the_name_and_does_something_else_is_reported_and_stays() {
     let good = "start on (power-status-changed\n    or own)\ntask\nscript\n  sync\n  /sbin/poweroff\nend script\n";
     for (text, said) in [(own, true), (good, false), ("start on startup\nexec /sbin/halt\n", true)] {
         let path = "etc/init/power-status-changed.conf";
-        let Some(fixed) = Fixed::new(&(EL6.to_owned() + &file(path, text))) else { return };
+        let Some(fixed) = fix(&(EL6.to_owned() + &file(path, text))) else { return };
         assert_eq!(fixed.text(path), text);
         assert_eq!(fixed.unexpected().contains(&"/etc/init/power-status-changed.conf"), said, "{text}");
     }
@@ -246,13 +196,13 @@ fn a_job_that_has_the_name_and_does_something_else_is_reported_and_stays() {
         ("etc/init/start-ttys.conf", "start on stopped rc\nscript\n\tinitctl start tty TTY=$tty\nend script\n", false),
         ("etc/init/start-ttys.conf", "task\n", true),
     ] {
-        let Some(fixed) = Fixed::new(&(EL6.to_owned() + &file(path, text))) else { return };
+        let Some(fixed) = fix(&(EL6.to_owned() + &file(path, text))) else { return };
         assert_eq!(fixed.text(path), text);
         assert_eq!(fixed.unexpected().contains(&format!("/{path}").as_str()), said, "{path}: {text}");
     }
     let jobs = file("etc/init/tty1.conf", "start on own\nexec /usr/bin/own\n")
         + &file("etc/init/tty2.conf", "start on stopped rc RUNLEVEL=[23]\nrespawn\nexec /sbin/getty -8 38400 tty2\n");
-    let Some(fixed) = Fixed::new(&(ubuntu("12.04") + &jobs)) else { return };
+    let Some(fixed) = fix(&(ubuntu("12.04") + &jobs)) else { return };
     assert_eq!(fixed.unexpected(), ["/etc/init/tty1.conf"]);
 }
 
@@ -273,7 +223,7 @@ fn logins_go_on_without_a_login_uid_in_every_family() {
     let pam = file("etc/pam.d/sshd", "session    required     pam_loginuid.so\nsession required pam_limits.so\n");
     for tree in [debian("7.11"), ubuntu("14.04"), red_hat("CentOS release 5.11 (Final)")] {
         for (privileged, word) in [(false, "optional"), (true, "required")] {
-            let Some(fixed) = Fixed::with(&(tree.clone() + &pam), privileged) else { return };
+            let Some(fixed) = fix_with(&(tree.clone() + &pam), privileged) else { return };
             let wanted = format!("session    {word}     pam_loginuid.so\nsession required pam_limits.so\n");
             assert_eq!(fixed.text("etc/pam.d/sshd"), wanted);
         }
@@ -283,13 +233,13 @@ fn logins_go_on_without_a_login_uid_in_every_family() {
 #[test]
 fn the_getty_of_debian_6_stays_a_local_line() {
     let tab = "id:2:initdefault:\n1:2345:respawn:/sbin/getty -L 38400 tty1\n1:2345:respawn:/sbin/getty 38400 console\n";
-    let Some(fixed) = Fixed::new(&debian("6.0.10").replace("1:2345:respawn:/sbin/getty 38400 tty1\n", "")) else {
+    let Some(fixed) = fix(&debian("6.0.10").replace("1:2345:respawn:/sbin/getty 38400 tty1\n", "")) else {
         return;
     };
     assert!(fixed.text("etc/inittab").contains("2:2345:respawn:/sbin/getty 38400 tty2\n"), "nothing says otherwise");
     let tree = debian("6.0.10").split("=== file etc/inittab").next().unwrap().to_owned();
     let programs = "=== elf sbin/init 0755 0:0 2 62 /etc/inittab\n=== elf sbin/getty 0755 0:0 2 62 getty\n";
-    let Some(fixed) = Fixed::new(&(tree + programs + &file("etc/inittab", tab))) else { return };
+    let Some(fixed) = fix(&(tree + programs + &file("etc/inittab", tab))) else { return };
     let text = fixed.text("etc/inittab");
     for line in ["1:2345:respawn:/sbin/getty -L 38400 tty1", "2:2345:respawn:/sbin/getty -L 38400 tty2"] {
         assert!(text.lines().any(|l| l == line), "{text}");
@@ -301,17 +251,17 @@ fn what_vzctl_told_resolvconf_goes_and_its_short_name_follows() {
     let tree = red_hat("CentOS release 5.11 (Final)")
         + &file("etc/hostname", "old\n")
         + &file("etc/sysconfig/network", "NETWORKING=yes\nHOSTNAME=stock\n");
-    let Some(fixed) = Fixed::new(&tree) else { return };
+    let Some(fixed) = fix(&tree) else { return };
     assert_eq!(fixed.text("etc/hostname"), "web1\n");
     assert!(fixed.text("etc/sysconfig/network").contains("web1.example.com"));
-    let Some(fixed) = Fixed::new(&red_hat("CentOS release 5.11 (Final)")) else { return };
+    let Some(fixed) = fix(&red_hat("CentOS release 5.11 (Final)")) else { return };
     assert!(!fixed.path("etc/hostname").exists(), "it changes what vzctl does after a way back");
     let run = "etc/resolvconf/run/interface";
     let tree = debian("6.0.10")
         + &file(&format!("{run}/venet0"), "nameserver 8.8.8.8\n")
         + &file(&format!("{run}/venet0.inet"), "nameserver 8.8.8.8\n")
         + &file(&format!("{run}/eth0"), "nameserver 9.9.9.9\n");
-    let Some(fixed) = Fixed::new(&tree) else { return };
+    let Some(fixed) = fix(&tree) else { return };
     assert_eq!(fixed.names(run), ["eth0"]);
 }
 
@@ -336,7 +286,7 @@ fn no_boot_script_mounts_devpts_over_lxcs() {
             format!("#!/bin/bash\n# mount -t devpts devpts /dev/pts\nif x; then\n\t{line}\n\teend $?\nfi\n")
         };
         let script = format!("=== file {path} 0755 0:0\n{}", text(line));
-        let Some(fixed) = Fixed::new(&(tree.clone() + &script)) else { return };
+        let Some(fixed) = fix(&(tree.clone() + &script)) else { return };
         let wanted = if known { text(&format!(": # {line}")) } else { text(line) };
         assert_eq!(fixed.text(path), wanted);
         assert_eq!(fixed.unexpected().contains(&format!("/{path}").as_str()), !known, "{path}: {line}");
@@ -359,7 +309,7 @@ fn what_a_person_wrote_about_venet0_stays_and_is_named() {
         + &file("etc/rc.d/rc.local", "#!/bin/sh\ntouch /var/lock/subsys/local # venet0\n")
         + "=== link etc/rc.local -> rc.d/rc.local\n"
         + &file("etc/shorewall/interfaces", "net venet0 detect\n");
-    let Some(fixed) = Fixed::new(&tree) else { return };
+    let Some(fixed) = fix(&tree) else { return };
     let named = fixed.report.findings.iter().filter(|f| f.id == "fixup-venet-named");
     let named: Vec<_> = named.map(|f| (f.subject.as_str(), f.detail.as_str())).collect();
     assert_eq!(
@@ -384,7 +334,7 @@ fn an_override_that_is_there_stays_and_is_named_when_the_job_would_start() {
         + &file("etc/init/plymouth.override", own)
         + &file("etc/init/tty5.conf", "start on runlevel [23]\n")
         + &file("etc/init/tty5.override", "respawn limit 3 5\n");
-    let Some(fixed) = Fixed::new(&tree) else { return };
+    let Some(fixed) = fix(&tree) else { return };
     assert_eq!(fixed.text("etc/init/plymouth.override"), own);
     assert_eq!(fixed.text("etc/init/hwclock.override"), "env UTC=yes\n");
     assert_eq!(fixed.text("etc/init/tty5.override"), "respawn limit 3 5\n");

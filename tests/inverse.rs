@@ -1,26 +1,14 @@
 //! The way there and back: a tree, dressed as vzctl's scripts dress it, then fixed up, is the tree that it was, plus
 //! exactly the changes that are meant, in content, mode, owner and extended attributes.
-#![allow(
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    reason = "helpers of tests, which clippy takes for the program's own code; shared by several test crates"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, though clippy cannot see it")]
 
-#[path = "support/mod.rs"]
 mod support;
-#[path = "support/tree.rs"]
-mod tree;
 
-use ovz2lxc::fixup::{ApplyOptions, Catalogue, apply};
-use ovz2lxc::guest;
-use ovz2lxc::model::network::GuestPlan;
-use ovz2lxc::rootfs::Rootfs;
 use similar::ChangeTag;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use support::{fixups, tree};
 
 /// What every tree has that nobody may touch, and the files that vzctl and the fixups meet everywhere.
 const COMMON: &str = "=== file etc/ssh/ssh_host_rsa_key 0600 0:0
@@ -57,9 +45,8 @@ const HOSTNAME: &str = "web1.example.com";
 
 /// Dresses a tree, fixes it up twice, and returns what is different from before, as lines with `-` and `+`, by path.
 fn there_and_back(family: &str, stock: &str) -> BTreeMap<String, Vec<String>> {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tree::made(&format!("{COMMON}{stock}"));
     let root = dir.path();
-    tree::make(root, &format!("{COMMON}{stock}"));
     for (path, name, value) in [
         ("etc/securetty", "user.note", &b"kept"[..]),
         ("bin/ping", "user.note", b"kept"),
@@ -81,18 +68,12 @@ fn there_and_back(family: &str, stock: &str) -> BTreeMap<String, Vec<String>> {
     assert_ne!(tree::dump(root), before.0);
     assert!(root.join("fastboot").exists());
 
-    let plan: GuestPlan = toml::from_str(&format!(
+    let plan = fixups::plan(&format!(
         "hostname = \"{HOSTNAME}\"\nnameservers = [\"10.0.0.53\"]\nsearchdomains = [\"example.com\"]\nttys = 4\n\
          [[nic]]\nname = \"eth0\"\naddresses = [\"10.0.0.11/24\", \"2001:db8::11/64\"]\n\
          gateway4 = \"10.0.0.1\"\ngateway6 = \"fe80::1\"\n"
-    ))
-    .unwrap();
-    let catalogue = Catalogue::load(None).unwrap();
-    let rootfs = Rootfs::open(root).unwrap();
-    let guest = guest::detect(&rootfs).unwrap();
-    let run = || apply(&catalogue, &rootfs, &guest, &plan, &ApplyOptions::default()).unwrap();
-    run();
-    assert_eq!(run().changes, [], "a second run changes nothing");
+    ));
+    fixups::run_twice(family, root, &plan);
 
     assert_eq!(xattrs(root), before.1, "extended attributes");
     let after = tree::dump(root);

@@ -2,26 +2,14 @@
 //! fixups take it away; given what was found to need nothing, they leave it alone.
 //!
 //! The rows stand in [`ROWS`], as the measurements name them; a row without a test here fails.
-#![allow(
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    reason = "helpers of tests, which clippy takes for the program's own code; shared by several test crates"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, though clippy cannot see it")]
 
-#[path = "support/mod.rs"]
 mod support;
-#[path = "support/tree.rs"]
-mod tree;
 
-use ovz2lxc::fixup::{ApplyOptions, Catalogue, Report, apply};
-use ovz2lxc::guest;
-use ovz2lxc::model::network::GuestPlan;
-use ovz2lxc::rootfs::Rootfs;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use support::fixups::{self, CATALOGUE, Fixed};
+use support::tree;
 
 /// Every row, and the tests that hold it.
 const ROWS: [(&str, &str); 48] = [
@@ -92,13 +80,27 @@ fn every_row_has_its_tests() {
     }
 }
 
-/// The files of initscripts that matter here, as far as a fixup or init looks at them.
+/// The files of initscripts that matter here, as far as a fixup or init looks at them: those that both have.
+const BOTH: &str = r#"=== elf sbin/mingetty 0755 0:0 2 62 mingetty
+=== elf sbin/arping 0755 0:0 2 62 arping
+=== link etc/rc.sysinit -> rc.d/rc.sysinit
+=== file etc/sysconfig/network 0644 0:0
+NETWORKING=yes
+HOSTNAME=old.example.com
+=== link etc/mtab -> /proc/mounts
+=== file etc/securetty 0600 0:0
+console
+tty1
+tty2
+tty3
+tty4
+"#;
+
+/// Those of 6 alone.
 const EL6: &str = r#"=== file etc/redhat-release 0644 0:0
 CentOS release 6.10 (Final)
 === elf sbin/init 0755 0:0 2 62 upstart
-=== elf sbin/mingetty 0755 0:0 2 62 mingetty
 === elf sbin/agetty 0755 0:0 2 62 agetty
-=== elf sbin/arping 0755 0:0 2 62 arping
 === elf sbin/shutdown 0755 0:0 2 62 shutdown
 === file etc/inittab 0644 0:0
 id:3:initdefault:
@@ -137,13 +139,9 @@ remount_needed && mount -n -o remount,rw /
 mount -n /dev/pts >/dev/null 2>&1
 fsck -T -t noopts=_netdev -A $fsckoptions
 mount -f /
-=== link etc/rc.sysinit -> rc.d/rc.sysinit
 === file etc/sysconfig/init 0644 0:0
 PROMPT=yes
 ACTIVE_CONSOLES=/dev/tty[1-6]
-=== file etc/sysconfig/network 0644 0:0
-NETWORKING=yes
-HOSTNAME=old.example.com
 === file etc/sysconfig/network-scripts/ifcfg-lo 0644 0:0
 DEVICE=lo
 IPADDR=127.0.0.1
@@ -152,20 +150,12 @@ IPADDR=127.0.0.1
 exec /sbin/halt -i -d -p
 === file etc/fstab 0644 0:0
 LABEL=data /srv ext4 defaults 0 0
-=== link etc/mtab -> /proc/mounts
-=== file etc/securetty 0600 0:0
-console
-tty1
-tty2
-tty3
-tty4
 "#;
 
+/// Those of 5 alone.
 const EL5: &str = r#"=== file etc/redhat-release 0644 0:0
 CentOS release 5.11 (Final)
 === elf sbin/init 0755 0:0 2 62 /etc/inittab
-=== elf sbin/mingetty 0755 0:0 2 62 mingetty
-=== elf sbin/arping 0755 0:0 2 62 arping
 === file etc/inittab 0644 0:0
 id:3:initdefault:
 si::sysinit:/etc/rc.d/rc.sysinit
@@ -186,81 +176,36 @@ x:5:respawn:/etc/X11/prefdm -nodaemon
 /sbin/hwclock --hctosys
 /sbin/start_udev
 while :; do pid=$(/sbin/pidof getkey); done
-=== link etc/rc.sysinit -> rc.d/rc.sysinit
 === file etc/sysconfig/init 0644 0:0
 PROMPT=yes
-=== file etc/sysconfig/network 0644 0:0
-NETWORKING=yes
-HOSTNAME=old.example.com
 === file etc/sysconfig/network-scripts/ifcfg-lo 0644 0:0
 DEVICE=lo
 === file etc/fstab 0644 0:0
 LABEL=data /srv ext3 defaults 0 0
-=== link etc/mtab -> /proc/mounts
-=== file etc/securetty 0600 0:0
-console
-tty1
-tty2
-tty3
-tty4
 "#;
 
 const PLAN: &str = "hostname = \"shop.example.com\"\nttys = 4\n[[nic]]\nname = \"eth0\"\nmac = \"00:16:3e:00:00:65\"\n\
     addresses = [\"10.0.0.101/24\"]\ngateway4 = \"10.0.0.1\"\n";
 
-struct Fixed {
-    dir: tempfile::TempDir,
-    report: Report,
+/// Fixes a tree up: `more` lies over the stock tree, and what it says counts.
+fn fix(stock: &str, more: &str, plan: &str) -> Option<Fixed> {
+    if !support::is_root() {
+        support::skip("redhat_boot", "making trees with owners and nodes needs root");
+        return None;
+    }
+    let fixed = Fixed::new("redhat_boot", &over(stock, more), &fixups::plan(plan));
+    assert!(fixed.report.findings.is_empty(), "{:?}", fixed.report.findings);
+    Some(fixed)
 }
 
-impl Fixed {
-    /// Fixes a tree up: `more` lies over the stock tree, and what it says counts.
-    fn new(stock: &str, more: &str, plan: &str) -> Option<Fixed> {
-        if !support::is_root() {
-            support::skip("redhat_boot", "making trees with owners and nodes needs root");
-            return None;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        tree::make(dir.path(), &over(stock, more));
-        let rootfs = Rootfs::open(dir.path()).unwrap();
-        let guest = guest::detect(&rootfs).unwrap();
-        let plan: GuestPlan = toml::from_str(plan).unwrap();
-        let catalogue = Catalogue::load(None).unwrap();
-        let run = || apply(&catalogue, &rootfs, &guest, &plan, &ApplyOptions::default()).unwrap();
-        let report = run();
-        assert_eq!(run().changes, [], "a second run changes nothing");
-        assert!(report.findings.is_empty(), "{:?}", report.findings);
-        Some(Fixed { dir, report })
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.dir.path().join(path)
-    }
-
-    fn text(&self, path: &str) -> String {
-        fs::read_to_string(self.path(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
-    }
-
-    fn has(&self, path: &str) -> bool {
-        fs::symlink_metadata(self.path(path)).is_ok()
-    }
-
-    fn changed(&self) -> Vec<&str> {
-        let mut paths: Vec<&str> = self.report.changes.iter().map(|c| c.path.as_str()).collect();
-        paths.sort_unstable();
-        paths.dedup();
-        paths
-    }
-}
-
-/// Lays the entries of a text over those of another, by their paths; `gone PATH` takes one out.
+/// Lays the entries of a text over those of a stock tree, by their paths; `gone PATH` takes one out.
 fn over(stock: &str, more: &str) -> String {
     let entries = |text: &str| -> Vec<(String, String)> {
         let parts = text.split("=== ").filter(|p| !p.trim().is_empty());
         parts.map(|p| (p.split_whitespace().nth(1).unwrap().to_owned(), format!("=== {p}"))).collect()
     };
     let new = entries(more);
-    let kept = entries(stock).into_iter().filter(|(path, _)| !new.iter().any(|(p, _)| p == path));
+    let kept = entries(BOTH).into_iter().chain(entries(stock)).filter(|(path, _)| !new.iter().any(|(p, _)| p == path));
     kept.chain(new.clone()).map(|(_, text)| text).filter(|text| !text.starts_with("=== gone")).collect()
 }
 
@@ -275,7 +220,7 @@ fn inittab(fixed: &Fixed) -> Vec<String> {
 #[test]
 fn stock_boot_scripts_stay() {
     for (stock, only) in [(EL6, "#/sbin/start_udev"), (EL5, "#/sbin/start_udev")] {
-        let Some(fixed) = Fixed::new(stock, "", PLAN) else { return };
+        let Some(fixed) = fix(stock, "", PLAN) else { return };
         let script = over(stock, "").split("=== ").find(|p| p.contains("rc.sysinit 0755")).unwrap().to_owned();
         let before = script.split_once('\n').unwrap().1;
         assert_eq!(fixed.text("etc/rc.d/rc.sysinit"), before.replace("/sbin/start_udev", only));
@@ -286,7 +231,7 @@ fn stock_boot_scripts_stay() {
         assert_eq!(clock(&fixed.text("etc/rc.d/rc.sysinit")), clock(stock), "one line of error, and no more");
         assert!(!fixed.has(".autorelabel"));
     }
-    let Some(fixed) = Fixed::new(EL6, "", PLAN) else { return };
+    let Some(fixed) = fix(EL6, "", PLAN) else { return };
     for job in ["etc/init/rcS.conf", "etc/init/start-ttys.conf", "etc/rc.d/init.d/halt"] {
         assert!(!fixed.changed().contains(&format!("/{job}").as_str()), "{job}");
     }
@@ -297,7 +242,7 @@ fn el5_console_has_an_id_of_its_own() {
     // vzctl's lines at the end of the stock inittab; init ignores the second of two equal ids.
     let stock = EL5.split("=== ").find(|p| p.starts_with("file etc/inittab")).unwrap();
     let vz = "1:2345:respawn:/sbin/mingetty console\n2:2345:respawn:/sbin/mingetty tty2\n";
-    let Some(fixed) = Fixed::new(EL5, &format!("=== {stock}{vz}"), PLAN) else { return };
+    let Some(fixed) = fix(EL5, &format!("=== {stock}{vz}"), PLAN) else { return };
     let lines = inittab(&fixed);
     let console: Vec<&String> = lines.iter().filter(|l| l.ends_with(" console")).collect();
     assert_eq!(console, ["co:2345:respawn:/sbin/mingetty console"]);
@@ -309,7 +254,7 @@ fn el5_console_has_an_id_of_its_own() {
     // A template without getty lines, where vzctl's are the only ones.
     let template = "id:3:initdefault:\nsi::sysinit:/etc/rc.d/rc.sysinit\n1:2345:respawn:/sbin/mingetty console\n\
         2:2345:respawn:/sbin/mingetty tty2";
-    let Some(fixed) = Fixed::new(EL5, &file("etc/inittab", template), PLAN) else { return };
+    let Some(fixed) = fix(EL5, &file("etc/inittab", template), PLAN) else { return };
     assert!(inittab(&fixed).contains(&"co:2345:respawn:/sbin/mingetty console".to_owned()));
     assert!(inittab(&fixed).contains(&"1:2345:respawn:/sbin/mingetty tty1".to_owned()));
 }
@@ -317,9 +262,9 @@ fn el5_console_has_an_id_of_its_own() {
 #[test]
 fn el6_console_stays() {
     let console = "start on stopped rc RUNLEVEL=[2345]\nstop on runlevel [!2345]\nrespawn\nexec /sbin/mingetty console";
-    let Some(fixed) = Fixed::new(EL6, &file("etc/init/console.conf", console), PLAN) else { return };
+    let Some(fixed) = fix(EL6, &file("etc/init/console.conf", console), PLAN) else { return };
     assert_eq!(fixed.text("etc/init/console.conf").trim_end(), console, "nothing else serves the console");
-    let Some(fixed) = Fixed::new(EL6, "", PLAN) else { return };
+    let Some(fixed) = fix(EL6, "", PLAN) else { return };
     assert!(fixed.text("etc/init/console.conf").contains("exec /sbin/mingetty console"), "and it is made when missing");
 }
 
@@ -327,28 +272,28 @@ fn el6_console_stays() {
 fn el6_tty2_has_one_getty() {
     let job = "start on stopped rc RUNLEVEL=[2345]\nstop on runlevel [!2345]\nrespawn\nexec /sbin/mingetty tty2";
     let vz = file("etc/init/tty2.conf", job);
-    let Some(fixed) = Fixed::new(EL6, &vz, PLAN) else { return };
+    let Some(fixed) = fix(EL6, &vz, PLAN) else { return };
     assert!(!fixed.has("etc/init/tty2.conf"), "tty.conf serves tty2");
     let template = format!("{vz}=== gone etc/init/tty.conf\n=== gone etc/init/start-ttys.conf\n");
-    let Some(fixed) = Fixed::new(EL6, &template, PLAN) else { return };
+    let Some(fixed) = fix(EL6, &template, PLAN) else { return };
     assert!(fixed.has("etc/init/tty.conf") && fixed.has("etc/init/start-ttys.conf"));
     assert!(!fixed.has("etc/init/tty2.conf"));
     // A job of that name which is no getty of vzctl's is somebody's.
-    let Some(fixed) = Fixed::new(EL6, &file("etc/init/tty2.conf", "exec /usr/bin/own"), PLAN) else { return };
+    let Some(fixed) = fix(EL6, &file("etc/init/tty2.conf", "exec /usr/bin/own"), PLAN) else { return };
     assert!(fixed.has("etc/init/tty2.conf"));
 }
 
 #[test]
 fn el6_ttys_are_made_when_missing() {
     let template = "=== gone etc/init/tty.conf\n=== gone etc/init/start-ttys.conf\n";
-    let Some(fixed) = Fixed::new(EL6, template, PLAN) else { return };
+    let Some(fixed) = fix(EL6, template, PLAN) else { return };
     assert!(fixed.text("etc/init/tty.conf").contains("exec /sbin/mingetty $TTY"));
     let starter = fixed.text("etc/init/start-ttys.conf");
     assert!(starter.contains("ACTIVE_CONSOLES=/dev/tty[1-") && starter.contains("[ ! -c \"$tty\" ]"), "{starter}");
-    let Some(fixed) = Fixed::new(EL6, "", PLAN) else { return };
+    let Some(fixed) = fix(EL6, "", PLAN) else { return };
     assert!(!fixed.changed().iter().any(|p| p.starts_with("/etc/init/tty") || p.ends_with("start-ttys.conf")));
     let none = PLAN.replace("ttys = 4", "ttys = 0");
-    let Some(fixed) = Fixed::new(EL6, template, &none) else { return };
+    let Some(fixed) = fix(EL6, template, &none) else { return };
     assert!(!fixed.has("etc/init/tty.conf"), "LXC offers none");
 }
 
@@ -358,12 +303,12 @@ fn el5_has_a_getty_on_each_tty_that_exists() {
         let gettys = inittab(fixed).into_iter().filter(|l| l.contains("mingetty"));
         gettys.map(|l| l.rsplit(' ').next().unwrap().to_owned()).collect()
     };
-    let Some(fixed) = Fixed::new(EL5, "", PLAN) else { return };
+    let Some(fixed) = fix(EL5, "", PLAN) else { return };
     assert_eq!(served(&fixed), ["tty1", "tty2", "tty3", "tty4", "console"]);
-    let Some(fixed) = Fixed::new(EL5, "", &PLAN.replace("ttys = 4", "ttys = 2")) else { return };
+    let Some(fixed) = fix(EL5, "", &PLAN.replace("ttys = 4", "ttys = 2")) else { return };
     assert_eq!(served(&fixed), ["tty1", "tty2", "console"]);
     let template = file("etc/inittab", "id:3:initdefault:\nsi::sysinit:/etc/rc.d/rc.sysinit");
-    let Some(fixed) = Fixed::new(EL5, &template, PLAN) else { return };
+    let Some(fixed) = fix(EL5, &template, PLAN) else { return };
     assert_eq!(served(&fixed), ["tty1", "tty2", "tty3", "tty4", "console"]);
 }
 
@@ -372,7 +317,7 @@ fn fstab_loses_devpts_and_shm() {
     for stock in [EL5, EL6] {
         let openvz = "none /dev/pts devpts rw,gid=5,mode=620\nnone /dev/shm tmpfs defaults\ndevpts\t/dev/pts/\tdevpts\tgid=5 0 0\n\
             tmpfs /dev/shm tmpfs size=64M 0 0\n# /dev/shm stays in words\nLABEL=x /srv/dev/shm-x ext3 noauto 0 0";
-        let Some(fixed) = Fixed::new(stock, &file("etc/fstab", openvz), PLAN) else { return };
+        let Some(fixed) = fix(stock, &file("etc/fstab", openvz), PLAN) else { return };
         assert_eq!(fixed.text("etc/fstab"), "# /dev/shm stays in words\nLABEL=x /srv/dev/shm-x ext3 noauto 0 0\n");
     }
 }
@@ -406,7 +351,7 @@ fn venet_goes_and_eth0_comes() {
                 "NETWORKING=\"yes\"\nGATEWAYDEV=\"venet0\"\nIPV6_DEFAULTDEV=\"venet0\"\nHOSTNAME=\"shop.example.com\""
             ),
         );
-        let Some(fixed) = Fixed::new(stock, &vz, PLAN) else { return };
+        let Some(fixed) = fix(stock, &vz, PLAN) else { return };
         assert!(!fixed.has(&format!("{scripts}/ifcfg-venet0")) && !fixed.has(&format!("{scripts}/ifcfg-venet0:0")));
         let network = fixed.text("etc/sysconfig/network");
         assert!(!network.contains("GATEWAYDEV") && !network.contains("DEFAULTDEV"), "{network}");
@@ -420,20 +365,20 @@ fn venet_goes_and_eth0_comes() {
 
 #[test]
 fn el6_stops_on_sigpwr() {
-    let Some(fixed) = Fixed::new(EL6, "", PLAN) else { return };
+    let Some(fixed) = fix(EL6, "", PLAN) else { return };
     let job = fixed.text("etc/init/power-status-changed.conf");
     assert!(job.contains("start on power-status-changed") && job.contains("exec /sbin/shutdown -h now"), "{job}");
     let own = file(
         "etc/init/power-status-changed.conf",
         "start on power-status-changed\nexec /usr/bin/own --then /sbin/halt",
     );
-    let Some(fixed) = Fixed::new(EL6, &own, PLAN) else { return };
+    let Some(fixed) = fix(EL6, &own, PLAN) else { return };
     assert!(fixed.text("etc/init/power-status-changed.conf").contains("own"), "a job that is there stays");
 }
 
 #[test]
 fn el5_stops_on_sigpwr_at_once() {
-    let Some(fixed) = Fixed::new(EL5, "", PLAN) else { return };
+    let Some(fixed) = fix(EL5, "", PLAN) else { return };
     let power: Vec<String> = inittab(&fixed).into_iter().filter(|l| l.contains("power")).collect();
     assert_eq!(power, ["pf::powerwait:/sbin/shutdown -h now"], "and not in two minutes");
 }
@@ -455,11 +400,11 @@ fn what_openvz_left_goes() {
         "etc/init/vz_init_done.conf",
     ];
     let done = file("etc/init/vz_init_done.conf", "start on stopped rc RUNLEVEL=[2345]\ntask\nexec touch /.vzfifo");
-    let Some(fixed) = Fixed::new(EL6, &format!("{quota}{done}"), PLAN) else { return };
+    let Some(fixed) = fix(EL6, &format!("{quota}{done}"), PLAN) else { return };
     assert_eq!(gone.iter().filter(|p| fixed.has(p)).collect::<Vec<_>>(), Vec::<&&str>::new());
     let stock = EL5.split("=== ").find(|p| p.starts_with("file etc/inittab")).unwrap();
     let line = format!("=== {stock}vz:2345:once:touch /.vzfifo\n");
-    let Some(fixed) = Fixed::new(EL5, &format!("{quota}{line}"), PLAN) else { return };
+    let Some(fixed) = fix(EL5, &format!("{quota}{line}"), PLAN) else { return };
     assert_eq!(gone.iter().filter(|p| fixed.has(p)).collect::<Vec<_>>(), Vec::<&&str>::new());
     assert!(!fixed.text("etc/inittab").contains("vz"));
 }
@@ -468,25 +413,25 @@ fn what_openvz_left_goes() {
 fn mingetty_does_not_hang_up_where_it_may_not() {
     let console = "start on stopped rc RUNLEVEL=[2345]\nrespawn\nexec /sbin/mingetty console";
     let unprivileged = format!("privileged = false\n{PLAN}");
-    let Some(fixed) = Fixed::new(EL6, &file("etc/init/console.conf", console), &unprivileged) else { return };
+    let Some(fixed) = fix(EL6, &file("etc/init/console.conf", console), &unprivileged) else { return };
     assert!(fixed.text("etc/init/console.conf").contains("exec /sbin/mingetty --nohangup console"));
     assert!(fixed.text("etc/init/tty.conf").contains("exec /sbin/mingetty --nohangup $TTY"));
     let template = file("etc/inittab", "id:3:initdefault:\nsi::sysinit:/etc/rc.d/rc.sysinit");
-    let Some(fixed) = Fixed::new(EL5, &template, &unprivileged) else { return };
+    let Some(fixed) = fix(EL5, &template, &unprivileged) else { return };
     assert!(fixed.text("etc/inittab").contains("/sbin/mingetty --nohangup tty1"));
 }
 
 #[test]
 fn securetty_knows_the_ttys_by_both_names() {
     for stock in [EL5, EL6] {
-        let Some(fixed) = Fixed::new(stock, "", PLAN) else { return };
+        let Some(fixed) = fix(stock, "", PLAN) else { return };
         let text = fixed.text("etc/securetty");
         for name in ["console", "tty1", "tty4", "lxc/tty1", "lxc/tty2", "lxc/tty3", "lxc/tty4"] {
             assert_eq!(text.lines().filter(|l| *l == name).count(), 1, "{name}: {text}");
         }
         assert!(!text.contains("pts/") && !text.contains("lxc/tty5"), "{text}");
         assert_eq!(fs::metadata(fixed.path("etc/securetty")).unwrap().mode() & 0o777, 0o600);
-        let Some(fixed) = Fixed::new(stock, "=== gone etc/securetty\n", PLAN) else { return };
+        let Some(fixed) = fix(stock, "=== gone etc/securetty\n", PLAN) else { return };
         assert!(!fixed.has("etc/securetty"), "without the file root may log in anywhere");
     }
 }
@@ -495,9 +440,9 @@ fn securetty_knows_the_ttys_by_both_names() {
 fn the_address_check_stays_the_operators_choice() {
     let path = "etc/sysconfig/network-scripts/ifcfg-eth0";
     for stock in [EL5, EL6] {
-        let Some(fixed) = Fixed::new(stock, "", PLAN) else { return };
+        let Some(fixed) = fix(stock, "", PLAN) else { return };
         assert!(!fixed.text(path).contains("ARPCHECK"));
-        let Some(fixed) = Fixed::new(stock, &file(path, "DEVICE=eth0\nARPCHECK=no"), PLAN) else { return };
+        let Some(fixed) = fix(stock, &file(path, "DEVICE=eth0\nARPCHECK=no"), PLAN) else { return };
         assert!(fixed.text(path).contains("ARPCHECK=no"));
     }
 }
@@ -505,18 +450,18 @@ fn the_address_check_stays_the_operators_choice() {
 #[test]
 fn without_arping_the_address_is_not_checked() {
     for stock in [EL5, EL6] {
-        let Some(fixed) = Fixed::new(stock, "=== gone sbin/arping\n", PLAN) else { return };
+        let Some(fixed) = fix(stock, "=== gone sbin/arping\n", PLAN) else { return };
         assert!(fixed.text("etc/sysconfig/network-scripts/ifcfg-eth0").lines().any(|l| l == "ARPCHECK=no"));
     }
     let second = PLAN.replacen("addresses = [", "addresses = [\"10.20.0.99/24\", ", 1);
-    let Some(fixed) = Fixed::new(EL5, "=== gone sbin/arping\n", &second) else { return };
+    let Some(fixed) = fix(EL5, "=== gone sbin/arping\n", &second) else { return };
     assert!(fixed.text("etc/sysconfig/network-scripts/ifcfg-eth0:0").lines().any(|l| l == "ARPCHECK=no"));
 }
 
 #[test]
 fn the_host_name_is_in_sysconfig() {
     for stock in [EL5, EL6] {
-        let Some(fixed) = Fixed::new(stock, "", PLAN) else { return };
+        let Some(fixed) = fix(stock, "", PLAN) else { return };
         assert!(fixed.text("etc/sysconfig/network").lines().any(|l| l == "HOSTNAME=shop.example.com"));
         assert!(!fixed.has("etc/hostname"));
     }
@@ -525,7 +470,7 @@ fn the_host_name_is_in_sysconfig() {
 #[test]
 fn no_folklore_is_made() {
     for stock in [EL5, EL6] {
-        let Some(fixed) = Fixed::new(stock, "", PLAN) else { return };
+        let Some(fixed) = fix(stock, "", PLAN) else { return };
         for path in
             ["etc/init/lxc-sysinit.conf", "etc/init/lxc-halt.conf", "sbin/lxc-halt", "etc/rc.d/rc0.d/S00lxc-halt"]
         {
@@ -533,8 +478,7 @@ fn no_folklore_is_made() {
         }
         assert!(fixed.report.changes.iter().all(|c| !c.path.contains("lxc-") && !c.diff.contains("init q")));
     }
-    let modules = Catalogue::load(None).unwrap();
-    for module in modules.modules() {
+    for module in CATALOGUE.modules() {
         assert!(!module.text.contains("lxc-sysinit") && !module.text.contains("lxc-halt"), "{}", module.id);
     }
 }
@@ -558,7 +502,7 @@ fn start_udev_is_commented_out_in_all_its_forms() {
         ("#/sbin/start_udev", "#/sbin/start_udev"),
     ] {
         let script = format!("=== file etc/rc.d/rc.sysinit 0755 0:0\n#!/bin/bash\n{form}\necho done\n");
-        let Some(fixed) = Fixed::new(EL6, &script, PLAN) else { return };
+        let Some(fixed) = fix(EL6, &script, PLAN) else { return };
         assert_eq!(fixed.text("etc/rc.d/rc.sysinit"), format!("#!/bin/bash\n{becomes}\necho done\n"));
         assert_eq!(fs::metadata(fixed.path("etc/rc.d/rc.sysinit")).unwrap().mode() & 0o777, 0o755, "upstart runs it");
         assert!(fs::symlink_metadata(fixed.path("etc/rc.sysinit")).unwrap().is_symlink());
@@ -569,7 +513,7 @@ fn start_udev_is_commented_out_in_all_its_forms() {
 fn an_address_of_lxc_is_left_to_lxc() {
     let plan = PLAN.replace("mac =", "method = \"none\"\nmac =");
     for stock in [EL5, EL6] {
-        let Some(fixed) = Fixed::new(stock, "", &plan) else { return };
+        let Some(fixed) = fix(stock, "", &plan) else { return };
         assert!(!fixed.has("etc/sysconfig/network-scripts/ifcfg-eth0"));
     }
 }
@@ -577,7 +521,7 @@ fn an_address_of_lxc_is_left_to_lxc() {
 #[test]
 fn agetty_gets_names_and_not_paths() {
     let no_mingetty = "=== gone sbin/mingetty\n=== gone etc/init/tty.conf\n=== gone etc/init/start-ttys.conf\n";
-    let Some(fixed) = Fixed::new(EL6, no_mingetty, PLAN) else { return };
+    let Some(fixed) = fix(EL6, no_mingetty, PLAN) else { return };
     assert!(fixed.text("etc/init/console.conf").contains("exec /sbin/agetty -8 38400 console\n"));
     // upstart expands ${...} itself on an exec line: only a shell knows `#/dev/`.
     let tty = fixed.text("etc/init/tty.conf");
@@ -587,7 +531,7 @@ fn agetty_gets_names_and_not_paths() {
 
 #[test]
 fn el6_gets_the_minimal_list_and_nothing_else() {
-    let Some(fixed) = Fixed::new(EL6, &file("etc/fstab", "none /dev/pts devpts rw"), PLAN) else { return };
+    let Some(fixed) = fix(EL6, &file("etc/fstab", "none /dev/pts devpts rw"), PLAN) else { return };
     assert_eq!(
         fixed.changed(),
         [
@@ -604,7 +548,7 @@ fn el6_gets_the_minimal_list_and_nothing_else() {
 
 #[test]
 fn el5_gets_the_minimal_list_and_nothing_else() {
-    let Some(fixed) = Fixed::new(EL5, &file("etc/fstab", "none /dev/pts devpts rw"), PLAN) else { return };
+    let Some(fixed) = fix(EL5, &file("etc/fstab", "none /dev/pts devpts rw"), PLAN) else { return };
     assert_eq!(
         fixed.changed(),
         [
@@ -637,17 +581,14 @@ fn the_root_is_a_file_system_of_its_own() {
 #[test]
 fn fixups_again_change_nothing_after_a_boot() {
     for stock in [EL5, EL6] {
-        let Some(fixed) = Fixed::new(stock, &file("etc/fstab", "none /dev/pts devpts rw"), PLAN) else { return };
+        let Some(fixed) = fix(stock, &file("etc/fstab", "none /dev/pts devpts rw"), PLAN) else { return };
         // What a boot leaves: rc.sysinit's marks, logs, mtab as the kernel's list.
         for (path, text) in [("var/log/dmesg", "x\n"), ("var/run/utmp", ""), ("var/lock/subsys/network", "")] {
             fs::create_dir_all(fixed.path(path).parent().unwrap()).unwrap();
             fs::write(fixed.path(path), text).unwrap();
         }
         let before = tree::dump(fixed.dir.path());
-        let rootfs = Rootfs::open(fixed.dir.path()).unwrap();
-        let guest = guest::detect(&rootfs).unwrap();
-        let plan: GuestPlan = toml::from_str(PLAN).unwrap();
-        let again = apply(&Catalogue::load(None).unwrap(), &rootfs, &guest, &plan, &ApplyOptions::default()).unwrap();
+        let again = fixups::run(fixed.dir.path(), &fixups::plan(PLAN));
         assert_eq!((again.changes, again.findings), (vec![], vec![]));
         assert_eq!(tree::dump(fixed.dir.path()), before);
     }
@@ -658,23 +599,16 @@ fn a_dressed_tree_comes_out_clean() {
     if !support::is_root() {
         return support::skip("redhat_boot", "making trees with owners and nodes needs root");
     }
-    let unprivileged = format!("privileged = false\n{PLAN}");
+    let unprivileged = fixups::plan(&format!("privileged = false\n{PLAN}"));
     for stock in [EL5, EL6] {
-        let dir = tempfile::tempdir().unwrap();
-        tree::make(
-            dir.path(),
-            &over(stock, "=== file etc/fstab 0644 0:0\nnone /dev/pts devpts rw\nnone /dev/shm tmpfs defaults\n"),
-        );
+        let dir = tree::made(&over(stock, &file("etc/fstab", "none /dev/pts devpts rw\nnone /dev/shm tmpfs defaults")));
         let dress = support::node::script("dress.sh")
             .arg(dir.path())
             .args(["redhat", "--ip", "192.168.7.11", "--hostname", "old.example.com", "--wait", "--ugid-quota"])
             .output()
             .unwrap();
         assert!(dress.status.success(), "{}", String::from_utf8_lossy(&dress.stderr));
-        let rootfs = Rootfs::open(dir.path()).unwrap();
-        let guest = guest::detect(&rootfs).unwrap();
-        let plan: GuestPlan = toml::from_str(&unprivileged).unwrap();
-        let report = apply(&Catalogue::load(None).unwrap(), &rootfs, &guest, &plan, &ApplyOptions::default()).unwrap();
+        let report = fixups::run(dir.path(), &unprivileged);
         assert_eq!(report.findings, []);
         assert_eq!(fs::read_to_string(dir.path().join("etc/fstab")).unwrap(), "");
         let after = tree::dump(dir.path());

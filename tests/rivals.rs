@@ -1,53 +1,43 @@
 //! Other definitions of a managed interface, beside the one that is written: none may win silently, and what a person
 //! added stays.
-#![allow(
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    reason = "helpers of tests, which clippy takes for the program's own code; shared by several test crates"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, though clippy cannot see it")]
 
-#[path = "support/mod.rs"]
 mod support;
-#[path = "support/tree.rs"]
-mod tree;
 
-use ovz2lxc::fixup::{ApplyOptions, Catalogue, Report, apply};
-use ovz2lxc::guest;
-use ovz2lxc::model::network::GuestPlan;
-use ovz2lxc::rootfs::Rootfs;
+use ovz2lxc::fixup::Report;
 use std::fs;
-use std::path::Path;
+use support::fixups::{self, Golden};
+use support::tree;
+use tempfile::TempDir;
 
 const PLAN: &str = "hostname = \"shop.example.net\"\n[[nic]]\nname = \"eth0\"\n\
     addresses = [\"10.20.0.11/24\", \"10.20.0.12/24\"]\ngateway4 = \"10.20.0.1\"\n";
 
 /// Makes a tree of these files, applies the fixups twice, and returns it with the first report; `None` without root.
-fn fixed(test: &str, files: &[(&str, &str)]) -> Option<(tempfile::TempDir, Report)> {
+fn fixed(test: &str, files: &[(&str, &str)]) -> Option<(TempDir, Report)> {
     if !support::is_root() {
         support::skip(test, "making a tree needs root");
         return None;
     }
-    let dir = tempfile::tempdir().unwrap();
-    for (path, text) in files {
-        let path = dir.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    let report = run(dir.path());
-    assert_eq!(run(dir.path()).changes, [], "a second run changes nothing");
+    let dir = tree::of_files(files);
+    let report = fixups::run_twice(test, dir.path(), &fixups::plan(PLAN));
     Some((dir, report))
 }
 
-fn run(root: &Path) -> Report {
-    let plan: GuestPlan = toml::from_str(PLAN).unwrap();
-    let rootfs = Rootfs::open(root).unwrap();
-    let guest = guest::detect(&rootfs).unwrap();
-    apply(&Catalogue::load(None).unwrap(), &rootfs, &guest, &plan, &ApplyOptions::default()).unwrap()
+/// The same for a golden tree with one file put into it.
+fn edited(case: &str, path: &str, text: &str) -> Option<(TempDir, Report)> {
+    if !support::is_root() {
+        support::skip(case, "making a tree needs root");
+        return None;
+    }
+    let dir = tree::made(&Golden::named(case).tree());
+    fs::create_dir_all(dir.path().join(path).parent().unwrap()).unwrap();
+    fs::write(dir.path().join(path), text).unwrap();
+    let report = fixups::run_twice(case, dir.path(), &fixups::plan(PLAN));
+    Some((dir, report))
 }
 
-fn text(dir: &tempfile::TempDir, path: &str) -> String {
+fn text(dir: &TempDir, path: &str) -> String {
     fs::read_to_string(dir.path().join(path)).unwrap()
 }
 
@@ -132,7 +122,7 @@ fn a_unit_of_networkd_that_comes_first_does_not_win() {
         );
         // The name follows when the other unit goes.
         fs::remove_file(dir.path().join(path)).unwrap();
-        run(dir.path());
+        fixups::run(dir.path(), &fixups::plan(PLAN));
         assert!(dir.path().join(OURS[0]).exists() && !dir.path().join(OURS[1]).exists(), "{path}");
     }
 }
@@ -195,10 +185,7 @@ fn an_alias_that_a_person_made_stays_unless_the_plan_has_its_address() {
         assert_eq!(main.contains("IPADDR1=10.20.0.12"), !el5, "{main}");
         assert_eq!(dir.path().join(path("1")).exists(), el5);
         // What an earlier run wrote goes with its address.
-        let plan: GuestPlan = toml::from_str(&PLAN.replace(", \"10.20.0.12/24\"", "")).unwrap();
-        let rootfs = Rootfs::open(dir.path()).unwrap();
-        let guest = guest::detect(&rootfs).unwrap();
-        apply(&Catalogue::load(None).unwrap(), &rootfs, &guest, &plan, &ApplyOptions::default()).unwrap();
+        fixups::run(dir.path(), &fixups::plan(&PLAN.replace(", \"10.20.0.12/24\"", "")));
         assert!(!dir.path().join(path("1")).exists() && dir.path().join(&paths[1]).exists());
     }
 }
@@ -280,17 +267,8 @@ const OWN: &[(&str, &str, &str, &str, &str)] = &[
 
 #[test]
 fn what_the_plan_does_not_have_stays_or_is_named() {
-    if !support::is_root() {
-        return support::skip("own addresses", "making a tree needs root");
-    }
     for (case, path, old, stays, named) in OWN {
-        let dir = tempfile::tempdir().unwrap();
-        let tree = support::repository().join("tests/golden").join(case).join("tree.txt");
-        tree::make(dir.path(), &fs::read_to_string(tree).unwrap());
-        fs::create_dir_all(dir.path().join(path).parent().unwrap()).unwrap();
-        fs::write(dir.path().join(path), old).unwrap();
-        let report = run(dir.path());
-        assert_eq!(run(dir.path()).changes, [], "{case}: a second run changes nothing");
+        let Some((dir, report)) = edited(case, path, old) else { return };
         let now = text(&dir, path);
         assert!(now.contains(stays), "{case}: {now}");
         let subject = format!("/{path}");
@@ -330,29 +308,16 @@ fn drop_ins_of_networkd_count_as_a_part_of_their_unit() {
     assert!(found(&report, own) && found(&report, address), "{:?}", report.findings);
 }
 
-/// Puts a file into a golden tree, applies the fixups twice, and returns what became of it.
-fn edited(case: &str, path: &str, old: &str) -> Option<String> {
-    if !support::is_root() {
-        support::skip(case, "making a tree needs root");
-        return None;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let tree = support::repository().join("tests/golden").join(case).join("tree.txt");
-    tree::make(dir.path(), &fs::read_to_string(tree).unwrap());
-    fs::write(dir.path().join(path), old).unwrap();
-    run(dir.path());
-    assert_eq!(run(dir.path()).changes, [], "{case}: a second run changes nothing");
-    Some(text(&dir, path))
-}
-
 #[test]
 fn comments_in_a_list_of_several_lines_are_no_content() {
     let old = "# c\nNETWORKS=(venet0   # not venet0 (of vzctl)\n  # venet0_0 was here\n  venet0_0 wlan # own\n)\nX=1\n";
-    let Some(now) = edited("arch-netcfg", "etc/conf.d/netcfg", old) else { return };
+    let path = "etc/conf.d/netcfg";
+    let Some((dir, _)) = edited("arch-netcfg", path, old) else { return };
     let comments = "   # not venet0 (of vzctl)\n  # venet0_0 was here\n";
-    assert_eq!(now, format!("# c\nNETWORKS=({comments} wlan 'eth0' # own\n)\nX=1\n"));
+    assert_eq!(text(&dir, path), format!("# c\nNETWORKS=({comments} wlan 'eth0' # own\n)\nX=1\n"));
     let old = "DAEMONS=(syslog-ng   # log (vzquota)\n  !network\n  # vzquota\n  vzquota crond)\n";
-    let Some(now) = edited("arch-rcconf", "etc/rc.conf", old) else { return };
+    let Some((dir, _)) = edited("arch-rcconf", "etc/rc.conf", old) else { return };
+    let now = text(&dir, "etc/rc.conf");
     assert!(now.contains("DAEMONS=(syslog-ng 'network'   # log (vzquota)\n  # vzquota\n crond)\n"), "{now}");
 }
 

@@ -1,35 +1,15 @@
 //! After an update of a package: whatever stock file comes back, applying the fixups again repairs it, changes nothing
 //! else, and has nothing left to do the next time.
-#![allow(
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    reason = "helpers of tests, which clippy takes for the program's own code; shared by several test crates"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, though clippy cannot see it")]
 
-#[path = "support/mod.rs"]
 mod support;
-#[path = "support/tree.rs"]
-mod tree;
 
-use ovz2lxc::fixup::{ApplyOptions, Catalogue, Report, apply};
-use ovz2lxc::guest;
-use ovz2lxc::model::network::GuestPlan;
 use ovz2lxc::rootfs::Rootfs;
 use ovz2lxc::rootfs::preimage::{PreImage, State};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
-use std::sync::LazyLock;
-
-static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::load(None).unwrap());
-
-fn run(root: &Path, plan: &GuestPlan) -> Report {
-    let rootfs = Rootfs::open(root).unwrap();
-    let guest = guest::detect(&rootfs).unwrap();
-    apply(&CATALOGUE, &rootfs, &guest, plan, &ApplyOptions::default()).unwrap()
-}
+use support::fixups::{Golden, run};
+use support::tree;
 
 #[test]
 fn whatever_comes_back_is_repaired() {
@@ -37,14 +17,10 @@ fn whatever_comes_back_is_repaired() {
         return support::skip("updates", "making the golden trees needs root");
     }
     let mut put_back = 0;
-    for folder in fs::read_dir(support::repository().join("tests/golden")).unwrap() {
-        let folder = folder.unwrap().path();
-        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
-        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
-        let plan: GuestPlan = toml::from_str(&read("plan.toml")).unwrap();
-        let memory = Path::new("/dev/shm");
-        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
-        tree::make(dir.path(), &read("tree.txt"));
+    for golden in Golden::all() {
+        let (name, plan) = (golden.name(), golden.plan());
+        let dir = tempfile::tempdir_in(tree::memory()).unwrap();
+        tree::make(dir.path(), &golden.tree());
         let report = run(dir.path(), &plan);
         let fixed = tree::dump(dir.path());
         for image in report.preimages.iter().filter(|i| !matches!(i.state, State::Absent | State::Directory { .. })) {
@@ -80,14 +56,11 @@ fn only_the_stock_files_that_the_manual_lists_are_edited() {
     // packages do not overwrite.
     let stock = ["/sbin/", "/usr/", "/lib/", "/etc/init/", "/etc/rc.d/rc.", "/etc/init.d/", "/etc/event.d/"];
     let mut unlisted = BTreeSet::new();
-    for folder in fs::read_dir(support::repository().join("tests/golden")).unwrap() {
-        let folder = folder.unwrap().path();
-        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
-        let mut plan: GuestPlan = toml::from_str(&read("plan.toml")).unwrap();
+    for golden in Golden::all() {
+        let mut plan = golden.plan();
         for privileged in [true, false] {
             plan.privileged = privileged;
-            let dir = tempfile::tempdir().unwrap();
-            tree::make(dir.path(), &read("tree.txt"));
+            let dir = tree::made(&golden.tree());
             for image in run(dir.path(), &plan).preimages {
                 let path = format!("/{}", image.path.path().unwrap().display());
                 let edited = matches!(image.state, State::File { .. })
@@ -96,7 +69,7 @@ fn only_the_stock_files_that_the_manual_lists_are_edited() {
                 if edited && stock.iter().any(|s| path.starts_with(s)) && !path.contains("/.depend.") {
                     let file = path.rsplit('/').next().unwrap();
                     if !listed.contains(&path) && !listed.contains(&format!("`{file}`")) {
-                        unlisted.insert(format!("{path} of {}", folder.file_name().unwrap().display()));
+                        unlisted.insert(format!("{path} of {}", golden.name()));
                     }
                 }
             }

@@ -1,6 +1,7 @@
 //! What is attacked: the golden trees, and every path in them that a run touches or a module names.
 
-use crate::{CATALOGUE, memory, support, tree};
+use crate::support::fixups::{CATALOGUE, Golden};
+use crate::support::tree;
 use ovz2lxc::fixup::{ApplyOptions, Done, Module, apply};
 use ovz2lxc::guest;
 use ovz2lxc::model::guest::Guest;
@@ -64,7 +65,7 @@ fn relative(path: &Path) -> PathBuf {
 }
 
 fn probe(case: &Case, active: &mut BTreeSet<String>) -> Probe {
-    let dir = tempfile::tempdir_in(memory()).unwrap();
+    let dir = tempfile::tempdir_in(tree::memory()).unwrap();
     tree::make(dir.path(), &case.text);
     let mut probe = Probe {
         guest: guest::detect(&Rootfs::open(dir.path()).unwrap()).unwrap(),
@@ -144,18 +145,8 @@ fn filled(pattern: &str) -> PathBuf {
 }
 
 fn corpus() -> Corpus {
-    let mut folders: Vec<PathBuf> =
-        fs::read_dir(support::repository().join("tests/golden")).unwrap().map(|e| e.unwrap().path()).collect();
-    folders.sort();
-    let read = |folder: &Path, name: &str| fs::read_to_string(folder.join(name)).unwrap();
-    let mut cases: Vec<Case> = folders
-        .iter()
-        .map(|folder| Case {
-            name: folder.file_name().unwrap().to_str().unwrap().to_owned(),
-            text: read(folder, "tree.txt"),
-            plan: toml::from_str(&read(folder, "plan.toml")).unwrap(),
-        })
-        .collect();
+    let golden = Golden::all();
+    let mut cases: Vec<Case> = golden.iter().map(|g| Case { name: g.name(), text: g.tree(), plan: g.plan() }).collect();
     let mut active = BTreeSet::new();
     let mut probes: Vec<Probe> = cases.iter().map(|case| probe(case, &mut active)).collect();
 
@@ -262,7 +253,7 @@ fn meet(
 
 /// The paths that one module looks at, all others left out, in the tree of a case with a file more.
 fn looked_at(module: &Module, case: &Case, guest: &Guest, more: Option<&Path>) -> BTreeSet<PathBuf> {
-    let dir = tempfile::tempdir_in(memory()).unwrap();
+    let dir = tempfile::tempdir_in(tree::memory()).unwrap();
     tree::make(dir.path(), &case.text);
     if let Some(more) = more.map(|more| dir.path().join(more)) {
         let made = fs::create_dir_all(more.parent().unwrap())

@@ -1,7 +1,7 @@
 //! The traps, and the world outside of the tree that must not notice anything.
 
 use crate::corpus::Target;
-use crate::tree;
+use crate::support::tree;
 use ovz2lxc::fixup::Done;
 use rustix::fs::{CWD, FileType, IFlags, Mode, inotify};
 use std::fs;

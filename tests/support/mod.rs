@@ -1,10 +1,17 @@
 //! What every integration test may need.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it, as a module of its own")]
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests are tests, though clippy cannot see it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "helpers of tests are tests, though clippy cannot see it"
+)]
 
 pub mod busybox;
 pub mod chain;
+pub mod fixups;
 pub mod node;
+pub mod tree;
 
 use std::io::Write;
 use std::path::PathBuf;

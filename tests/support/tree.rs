@@ -1,11 +1,35 @@
 //! Small trees written as text, and trees read back as text.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use rustix::fs::{CWD, FileType, Mode};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Memory, where syncing costs nothing; where there is none, the usual place for temporary files.
+pub fn memory() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
+}
+
+/// A new directory with regular files in it: path and content.
+pub fn of_files(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    dir
+}
+
+/// A new directory with the tree that a text describes; see [`make`].
+pub fn made(text: &str) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path(), text);
+    dir
+}
 
 /// Makes the tree that a text describes. An entry starts with `===`:
 /// `file PATH MODE UID:GID [nonl]` and its lines, `elf PATH MODE UID:GID CLASS MACHINE TEXT`, `link PATH -> TARGET`,
