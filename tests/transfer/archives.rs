@@ -3,8 +3,8 @@
 
 use crate::archive_body;
 use crate::desk::Desk;
+use crate::seeds::{Dice, seeds};
 use crate::shell_host::ShellHost;
-use crate::support;
 use crate::torture::{self, Extent};
 use ovz2lxc::host::{Command, Host};
 use std::path::Path;
@@ -14,13 +14,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn seeds() -> Vec<Vec<u8>> {
-    let entries = std::fs::read_dir(support::repository().join("fuzz/corpus/archive")).unwrap();
-    let mut seeds: Vec<Vec<u8>> = entries.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
-    seeds.sort();
-    seeds
 }
 
 /// What GNU tar says about parts of the tree.
@@ -47,7 +40,7 @@ const PARTS: [(&[&str], &[&str], usize); 8] = [
 #[test]
 fn the_seeds_of_the_archive_are_read_whole() {
     let _alone = alone();
-    let seeds = seeds();
+    let seeds = seeds("archive");
     assert!(seeds.len() >= 5, "the seeds are gone");
     for seed in &seeds {
         assert!(archive_body::archive(seed).is_some_and(|members| members > 1));
@@ -59,7 +52,7 @@ fn archives_of_the_torture_tree_keep_the_promises_changed_or_not() {
     let Some(desk) = Desk::new("archives_of_the_torture_tree_keep_the_promises_changed_or_not") else { return };
     torture::build(&desk.source, Extent::WithinPathMax);
     let _alone = alone();
-    let mut archives = seeds();
+    let mut archives = seeds("archive");
     for (options, parts, least) in PARTS {
         let archive = packed(&desk.source, options, parts);
         let members = archive_body::archive(&archive);
@@ -75,11 +68,8 @@ fn archives_of_the_torture_tree_keep_the_promises_changed_or_not() {
 
 /// What the fuzzer does, for a moment and without its eyes. Returns how many were still good.
 fn change(archives: &[Vec<u8>], rounds: usize) -> usize {
-    let mut state = 0x5eed_u64;
-    let mut below = |bound: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(state >> 33).unwrap() % bound
-    };
+    let mut dice = Dice(0x5eed);
+    let mut below = |bound: usize| dice.roll(bound);
     let odd: [&[u8]; 12] =
         [b"\0", b"/", b"../", b"./", b"7", b" ", b"\n", b"\xff", b"\x80", b"1", b"99999", b"=../canary/file\n"];
     let mut good = 0;

@@ -21,6 +21,7 @@ mod hostile;
 mod lesser;
 mod mutations;
 mod resume;
+mod seeds;
 mod verify;
 mod walk;
 mod whole_tree;

@@ -1,6 +1,7 @@
 //! A live pass, changes, a last pass: the target is what a fresh copy would be.
 
 use crate::desk::{Desk, next_second, put, rsync, stream};
+use crate::seeds::Dice;
 use crate::torture::{self, Extent, pattern, set_xattr};
 use ovz2lxc::transfer::{Engine, Pass};
 use rustix::fs::FileType;
@@ -190,16 +191,6 @@ fn stream_catches_what_changes_beyond_path_max() {
         .unwrap();
     desk.copy(&engine, Pass::Final).unwrap();
     desk.assert_equal("beyond PATH_MAX", &[]);
-}
-
-/// A generator of numbers that are the same in every run (Knuth's MMIX).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % sides
-    }
 }
 
 fn some_path(dice: &mut Dice, top: &Path) -> PathBuf {

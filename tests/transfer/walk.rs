@@ -1,19 +1,12 @@
 //! The readers of walks and saved indexes from outside: the fuzz target's body over its seeds, as they are and changed.
 
 use crate::body;
-use crate::support;
+use crate::seeds::{Dice, seeds};
 use ovz2lxc::transfer::rehearse::{Walk, saved_walk, walk_paths};
-
-fn seeds() -> Vec<Vec<u8>> {
-    let entries = std::fs::read_dir(support::repository().join("fuzz/corpus/walk")).unwrap();
-    let mut seeds: Vec<Vec<u8>> = entries.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
-    seeds.sort();
-    seeds
-}
 
 #[test]
 fn the_seeds_of_the_walk_are_read_whole() {
-    let seeds = seeds();
+    let seeds = seeds("walk");
     assert!(seeds.len() >= 4, "the seeds are gone");
     for seed in &seeds {
         body::walk(seed);
@@ -27,12 +20,9 @@ fn the_seeds_of_the_walk_are_read_whole() {
 
 #[test]
 fn changed_seeds_of_the_walk_keep_its_promises() {
-    let seeds = seeds();
-    let mut state = 0x5eed_u64;
-    let mut below = |bound: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(state >> 33).unwrap() % bound
-    };
+    let seeds = seeds("walk");
+    let mut dice = Dice(0x5eed);
+    let mut below = |bound: usize| dice.roll(bound);
     let odd: [&[u8]; 12] =
         [b"\0", b"/", b"//", b"..", b".", b" ", b"\n", b"\xff", b"-", b"f", b"9999999999", b"' -> '"];
     for _ in 0..20_000 {
