@@ -3,6 +3,7 @@
 //! Only on the last pass: the source is stopped, so nobody can put a link where the index saw a file, and what rsync reads
 //! by path is what the index saw. What this does not bring to its end is sent whole, by the stream.
 
+use super::by_name::{self, LONGEST_PATH};
 use super::index::Index;
 use super::meter::Meter;
 use super::rsync::{self, Ends, Report};
@@ -16,8 +17,6 @@ use crate::rootfs::write::Parents;
 
 /// Smaller files are sent whole: both sides read all of a file for its checksums, and rsync costs a session of its own.
 const LARGE: u64 = 16 << 20;
-/// Longest path that rsync can open in one piece.
-const LONGEST_PATH: usize = 4000;
 
 /// What came over by blocks.
 #[derive(Debug, Default)]
@@ -115,12 +114,7 @@ fn transfer(
 ) -> Result<u64> {
     let version = probe::rsync(local)?;
     probe::rsync(job.source)?;
-    let mut list = Vec::new();
-    for position in candidates {
-        list.extend_from_slice(b"./");
-        list.extend_from_slice(&index.path(*position));
-        list.push(0);
-    }
+    let list = by_name::list(candidates.iter().map(|i| index.path(*i)));
     let command = command(job, version);
     let bytes = meter.bytes;
     let doing = || "sending what changed in large files";

@@ -6,16 +6,15 @@
 //! somebody may swap a directory for a link: only the last pass is made this way.
 
 use super::archive::{Archive, Member, MemberKind};
+use super::by_name::{list, run, script};
 use super::delta::link_groups;
 use super::extract::{Extractor, member_path};
 use super::index::{Entry, Index, digest_of};
 use super::meter::Meter;
 use super::node_names::NodeNames;
 use super::probe::{Lister, Userland};
-use super::running::watch;
 use super::{Job, Pass};
 use crate::error::{Doing, Error, Result};
-use crate::host::Command;
 use crate::model::finding::Finding;
 use crate::rootfs::attributes::{Attributes, Kind, Xattrs, shown};
 use std::collections::HashMap;
@@ -55,13 +54,7 @@ impl<'a> Lesser<'a> {
                 .hint("copy with --engine rsync, or only after the container was stopped"));
         }
         let wanted = |i: &usize| self.needed[*i] && self.index.entry(*i).kind != Kind::Socket;
-        let mut list = Vec::new();
-        for position in (0..self.index.len()).filter(wanted) {
-            // Never begins with a dash, and the top is `./`.
-            list.extend_from_slice(b"./");
-            list.extend_from_slice(&self.index.path(position));
-            list.push(0);
-        }
+        let list = list((0..self.index.len()).filter(wanted).map(|i| self.index.path(i)));
         let carries_xattrs = userland.has("getfattr");
         if !list.is_empty() {
             if carries_xattrs {
@@ -82,7 +75,7 @@ impl<'a> Lesser<'a> {
     fn read_content(&mut self, list: &[u8]) -> Result<()> {
         let (job, index) = (self.job, self.index);
         let names = NodeNames::new(job.source);
-        run(job, TAR, list, |output| {
+        run(job, &script(job, TAR), list, |output| {
             let mut input = BufReader::with_capacity(256 << 10, output);
             // One archive for each list of arguments that fits, zeros between them.
             while skip_zeros(&mut input)? {
@@ -190,25 +183,8 @@ impl<'a> Lesser<'a> {
     fn read_xattrs(&mut self, list: &[u8]) -> Result<()> {
         let index = self.index;
         let read = |output: Box<dyn Read + Send>| parse_getfattr(BufReader::new(output), |path| index.find(path));
-        self.xattrs = run(self.job, GETFATTR, list, read)?;
+        self.xattrs = run(self.job, &script(self.job, GETFATTR), list, read)?;
         Ok(())
-    }
-}
-
-/// Runs a script in the tree with `list` as its input. What the script said is the reason of whatever went wrong.
-fn run<T: Send>(
-    job: &Job<'_>,
-    script: &str,
-    list: &[u8],
-    read: impl FnOnce(Box<dyn Read + Send>) -> Result<T> + Send,
-) -> Result<T> {
-    let command = Command::read("/bin/sh").args(["-c", script, "sh"]).arg(&job.tree).pipe_stdin();
-    let ended = watch(job.source, &command, job.cancel, Some(list), read)?;
-    let status = ended.output.ok(&command, job.source.label());
-    match (ended.result, status) {
-        (Ok(value), status) => status.map(|_| value),
-        (Err(e), Err(reason)) => Err(Error::new(e.chain().join(": ")).because(reason)),
-        (Err(e), Ok(_)) => Err(e),
     }
 }
 

@@ -3,6 +3,7 @@
 mod acls;
 pub mod archive;
 mod blocks;
+mod by_name;
 mod choose;
 mod coded;
 mod delta;

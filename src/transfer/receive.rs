@@ -1,6 +1,7 @@
 //! What a pass asked for, and what came of it: each member is taken only in the state that the index saw.
 
 use super::archive::{Member, MemberKind};
+use super::by_name::LONGEST_PATH;
 use super::delta::link_groups;
 use super::extract::{Extractor, member_path};
 use super::index::{Entry, Index};
@@ -17,9 +18,6 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// Longest path that tar can open in one piece (PATH_MAX is 4096 with the NUL; `./` goes before it).
-const LONGEST_PATH: usize = 4000;
 
 /// Did not come yet.
 const MISSING: u8 = 0;

@@ -1,7 +1,6 @@
 //! The streams of a pass: one `tar` each, over a session of its own. What a lost connection did not bring is asked for
 //! again; what goes over a slow link is compressed.
 
-use super::Pass;
 use super::archive::{Archive, MemberKind, TRUNCATED};
 use super::extract::{Extractor, member_path};
 use super::index::digest_of;
@@ -12,6 +11,7 @@ use super::running::watch_until;
 use super::squeeze::{Gauge, Squeeze};
 use super::trouble::{Verdict, complaints, judge};
 use super::wire::{Bucket, Tally, open};
+use super::{Pass, by_name};
 use crate::error::{Error, Result};
 use crate::host::{Host, LOST};
 use crate::model::finding::Finding;
@@ -50,17 +50,6 @@ struct Share<'a> {
     stop: AtomicBool,
 }
 
-fn name_list<'a>(paths: impl Iterator<Item = Vec<u8>> + 'a) -> Vec<u8> {
-    let mut list = Vec::new();
-    for path in paths {
-        // Never begins with a dash, and the top is `./`.
-        list.extend_from_slice(b"./");
-        list.extend_from_slice(&path);
-        list.push(0);
-    }
-    list
-}
-
 impl Copy<'_> {
     /// Receives the entries at `wanted`, and everything below `tops`, whose paths are too long for a list. Returns the
     /// extractor with what is left for the end.
@@ -91,7 +80,7 @@ impl Copy<'_> {
             }
             result
         })?;
-        let names = name_list(tops.iter().cloned());
+        let names = by_name::list(tops.iter().cloned());
         if !names.is_empty() {
             let list = List { positions: Vec::new(), names, recursive: true };
             self.deliver(self.job.source, &share, &mut extractor, list)?;
@@ -127,7 +116,7 @@ impl Copy<'_> {
     fn stream(&self, host: &dyn Host, share: &Share<'_>, extractor: &mut Extractor) -> Result<()> {
         let next = || share.parcels.lock().unwrap_or_else(PoisonError::into_inner).take();
         while let Some(positions) = next() {
-            let names = name_list(positions.iter().map(|i| self.index.path(*i)));
+            let names = by_name::list(positions.iter().map(|i| self.index.path(*i)));
             let list = List { positions, names, recursive: false };
             self.deliver(host, share, extractor, list).inspect_err(|_| share.stop.store(true, Ordering::Relaxed))?;
         }
@@ -156,7 +145,7 @@ impl Copy<'_> {
             }
             if !list.recursive {
                 list.positions.retain(|i| !self.came(*i));
-                list.names = name_list(list.positions.iter().map(|i| self.index.path(*i)));
+                list.names = by_name::list(list.positions.iter().map(|i| self.index.path(*i)));
             }
         }
         Ok(())

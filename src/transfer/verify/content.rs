@@ -1,13 +1,13 @@
 //! Compares what is in the files: checksums that both sides compute at the same time.
 
 use super::Tally;
-use super::source::{names, script};
 use super::walk::note;
 use crate::error::{Doing, Error, Result};
 use crate::host::Command;
 use crate::rootfs::attributes::shown;
 use crate::rootfs::write::Parents;
 use crate::transfer::Job;
+use crate::transfer::by_name::{LONGEST_PATH, list, script};
 use crate::transfer::index::Index;
 use crate::transfer::meter::Meter;
 use crate::transfer::running::watch;
@@ -18,8 +18,6 @@ use std::io::{BufRead, BufReader, Read};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Longest path that a program can open in one piece.
-const LONGEST_PATH: usize = 4000;
 /// More threads than this read more than a disk gives.
 const MOST: usize = 8;
 
@@ -73,7 +71,7 @@ pub(super) fn compare(
     let (there, here) = std::thread::scope(|scope| {
         let lists = lists(index, &files, cores);
         let there: Vec<_> =
-            lists.into_iter().map(|list| scope.spawn(move || sums_there(job, index, list, algorithm))).collect();
+            lists.into_iter().map(|files| scope.spawn(move || sums_there(job, index, files, algorithm))).collect();
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST);
         let here: Vec<_> = (0..threads).map(|_| scope.spawn(|| ours.work())).collect();
         while here.iter().any(|thread| !thread.is_finished()) || there.iter().any(|thread| !thread.is_finished()) {
@@ -147,9 +145,9 @@ fn lists(index: &Index, files: &[usize], count: usize) -> Vec<Vec<usize>> {
     lists
 }
 
-fn sums_there(job: &Job<'_>, index: &Index, list: Vec<usize>, algorithm: Algorithm) -> Result<Vec<(usize, Sum)>> {
+fn sums_there(job: &Job<'_>, index: &Index, files: Vec<usize>, algorithm: Algorithm) -> Result<Vec<(usize, Sum)>> {
     let doing = || format!("computing checksums on {}", job.source.label());
-    let (plain, odd): (Vec<usize>, Vec<usize>) = list.into_iter().partition(|i| is_plain(&index.path(*i)));
+    let (plain, odd): (Vec<usize>, Vec<usize>) = files.into_iter().partition(|i| is_plain(&index.path(*i)));
     let mut all = Vec::new();
     for (files, text) in [(plain, SUMS), (odd, ODD_SUMS)] {
         if files.is_empty() {
@@ -157,7 +155,7 @@ fn sums_there(job: &Job<'_>, index: &Index, list: Vec<usize>, algorithm: Algorit
         }
         let command = script(job, text).arg(algorithm.program());
         let command = command.arg(if job.tuning.full_speed { "full" } else { "low" });
-        let feed = names(index, files.iter().copied());
+        let feed = list(files.iter().map(|i| index.path(*i)));
         let ended = watch(job.source, &command, job.cancel, Some(&feed), |output| {
             let output = BufReader::new(output);
             if text == SUMS { read_sums(output, index, &files, algorithm) } else { read_odd(output, &files, algorithm) }

@@ -5,14 +5,13 @@ use crate::host::{Command, Output};
 use crate::rootfs::attributes::{Kind, shown};
 use crate::rootfs::xattrs::essential;
 use crate::transfer::Job;
+use crate::transfer::by_name::{LONGEST_PATH, list, run, script};
 use crate::transfer::index::Index;
 use crate::transfer::running::watch;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, BufReader, Read};
 
-/// Longest path that a program can open in one piece (PATH_MAX is 4096 with the NUL; `./` goes before it).
-const LONGEST_PATH: usize = 4000;
 /// Longest line of getfattr: an attribute has at most 64 KiB, four characters a byte at worst.
 const LONGEST_LINE: u64 = 1 << 20;
 /// How a program says that a file went away, or that a file system has no attributes.
@@ -42,40 +41,20 @@ pub(super) fn ask(job: &Job<'_>, index: &Index, shifted: bool) -> Result<Beside>
     Ok(Beside { devices: devices(job, index, &unread)?, xattrs: xattrs(job, index, &unread, shifted)?, unread })
 }
 
-/// Makes a script that runs in the tree and takes names.
-pub(super) fn script(job: &Job<'_>, text: &str) -> Command {
-    Command::read("sh").args(["-c", text, "sh"]).arg(&job.tree).pipe_stdin()
-}
-
-/// Writes the names of entries for `xargs -0`.
-pub(super) fn names(index: &Index, positions: impl Iterator<Item = usize>) -> Vec<u8> {
-    let mut list = Vec::new();
-    for position in positions {
-        // Never begins with a dash, and the top is `./`.
-        list.extend_from_slice(b"./");
-        list.extend_from_slice(&index.path(position));
-        list.push(0);
-    }
-    list
-}
-
 fn devices(job: &Job<'_>, index: &Index, unread: &BTreeSet<usize>) -> Result<HashMap<usize, (u32, u32)>> {
     let is_device = |i: &usize| matches!(index.entry(*i).kind, Kind::CharDevice | Kind::BlockDevice);
     let positions: Vec<usize> = (0..index.len()).filter(|i| is_device(i) && !unread.contains(i)).collect();
     if positions.is_empty() {
         return Ok(HashMap::new());
     }
-    let command = script(job, DEVICES);
-    let list = names(index, positions.iter().copied());
     let doing = || format!("asking {} for the numbers of its device nodes", job.source.label());
-    let ended = watch(job.source, &command, job.cancel, Some(&list), |output| {
+    let names = list(positions.iter().map(|i| index.path(*i)));
+    let text = run(job, &script(job, DEVICES), &names, |output| {
         let mut text = String::new();
         output.take(64 * positions.len() as u64).read_to_string(&mut text)?;
         Ok(text)
     })
     .doing(doing)?;
-    ended.output.ok(&command, job.source.label()).doing(doing)?;
-    let text = ended.result.doing(doing)?;
     let number = |text: Option<&str>| text.and_then(|t| u32::from_str_radix(t, 16).ok());
     let mut devices = HashMap::new();
     for (line, position) in text.lines().zip(&positions) {
@@ -99,9 +78,9 @@ fn xattrs(
 ) -> Result<Option<HashMap<usize, u64>>> {
     let asked = |i: &usize| index.entry(*i).kind != Kind::Socket && !unread.contains(i);
     let command = script(job, XATTRS);
-    let list = names(index, (0..index.len()).filter(asked));
+    let names = list((0..index.len()).filter(asked).map(|i| index.path(i)));
     let doing = || format!("asking {} for its extended attributes", job.source.label());
-    let ended = watch(job.source, &command, job.cancel, Some(&list), |output| {
+    let ended = watch(job.source, &command, job.cancel, Some(&names), |output| {
         read_xattrs(BufReader::with_capacity(64 << 10, output), index, shifted)
     })
     .doing(doing)?;
