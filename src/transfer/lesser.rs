@@ -13,21 +13,16 @@ use super::index::{Entry, Index, digest_of};
 use super::meter::Meter;
 use super::node_names::NodeNames;
 use super::probe::{Lister, Userland};
-use super::{Job, Pass};
+use super::{Job, Pass, getfattr};
 use crate::error::{Doing, Error, Result};
 use crate::model::finding::Finding;
 use crate::rootfs::attributes::{Attributes, Kind, Xattrs, shown};
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 
 const TAR: &str = "cd \"$1\" && exec xargs -0 tar -c -f - --no-recursion";
-const GETFATTR: &str = "cd \"$1\" && exec xargs -0 getfattr -h -d -m - -e hex";
-/// Longest line of getfattr: a value of 64 KiB in hexadecimal digits, a path of PATH_MAX with every byte escaped.
-const LONGEST_LINE: u64 = 256 << 10;
 /// The bits of a time that eleven octal digits hold; some write no more, and 0 for a time before 1970.
 const TIME_BITS: i64 = (1 << 33) - 1;
-/// Most bytes of extended attributes of a tree; far more than any tree has that is not made for this.
-const MOST_XATTRS: usize = 256 << 20;
 
 /// A pass at work.
 pub(super) struct Lesser<'a> {
@@ -181,9 +176,9 @@ impl<'a> Lesser<'a> {
     }
 
     fn read_xattrs(&mut self, list: &[u8]) -> Result<()> {
-        let index = self.index;
-        let read = |output: Box<dyn Read + Send>| parse_getfattr(BufReader::new(output), |path| index.find(path));
-        self.xattrs = run(self.job, &script(self.job, GETFATTR), list, read)?;
+        let (job, index) = (self.job, self.index);
+        self.xattrs =
+            run(job, &getfattr::of_named(job), list, |output| getfattr::read_all(output, |path| index.find(path)))?;
         Ok(())
     }
 }
@@ -218,86 +213,9 @@ fn skip_zeros(input: &mut impl BufRead) -> Result<bool> {
     }
 }
 
-/// Reads what `getfattr -d -e hex` prints: `# file: PATH`, lines `NAME=0xHEX`, an empty line; odd bytes of names as `\ooo`.
-pub(super) fn parse_getfattr(
-    mut input: impl BufRead,
-    find: impl Fn(&[u8]) -> Option<usize>,
-) -> Result<HashMap<usize, Xattrs>> {
-    let mut all: HashMap<usize, Xattrs> = HashMap::new();
-    let (mut line, mut size) = (Vec::new(), 0);
-    let mut current = None;
-    loop {
-        line.clear();
-        if (&mut input).take(LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
-            return Ok(all);
-        }
-        let bad = |line: &[u8]| Error::new(format!("getfattr says {:?}", shown(line)));
-        let text = line.strip_suffix(b"\n").ok_or_else(|| bad(&line))?;
-        if let Some(path) = text.strip_prefix(b"# file: ") {
-            let path = member_path(&unescape(path).ok_or_else(|| bad(text))?)?;
-            current = Some(find(&path).ok_or_else(|| bad(text))?);
-        } else if !text.is_empty() {
-            let equals = text.iter().position(|b| *b == b'=').unwrap_or(text.len());
-            let (name, value) = text.split_at(equals);
-            // No sign of equality: the attribute is empty.
-            let value = if value.is_empty() { Some(Vec::new()) } else { value.strip_prefix(b"=0x").and_then(from_hex) };
-            let (Some(position), Some(name), Some(value)) = (current, unescape(name), value) else {
-                return Err(bad(text));
-            };
-            size += name.len() + value.len();
-            if size > MOST_XATTRS {
-                return Err(Error::new("the tree has more extended attributes than can be held"));
-            }
-            all.entry(position).or_default().insert(name, value);
-        }
-    }
-}
-
-fn unescape(text: &[u8]) -> Option<Vec<u8>> {
-    let mut plain = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        if *first != b'\\' {
-            plain.push(*first);
-            continue;
-        }
-        let digits = std::str::from_utf8(rest.get(..3)?).ok()?;
-        plain.push(u8::from_str_radix(digits, 8).ok()?);
-        rest = &rest[3..];
-    }
-    Some(plain)
-}
-
-fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
-    let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    text.chunks(2).map(|pair| Some(pair).filter(|pair| pair.len() == 2).and_then(digits)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_getfattr_prints_is_read() {
-        let text = "# file: a b\nuser.empty\nuser.x=0x410a00\n\n# file: d/new\\012line\\134\ntrusted.a\\075b=0xff\n\n# file: .\n";
-        let find = |path: &[u8]| [b"".as_slice(), b"a b", b"d/new\nline\\"].iter().position(|known| *known == path);
-        let found = parse_getfattr(text.as_bytes(), find).unwrap();
-        assert_eq!(found[&1], Xattrs::from([(b"user.empty".into(), vec![]), (b"user.x".into(), b"A\n\0".into())]));
-        assert_eq!(found[&2], Xattrs::from([(b"trusted.a=b".into(), vec![0xff])]));
-        assert_eq!(found.len(), 2);
-        for bad in [
-            "user.x=0x41\n",
-            "# file: unknown\n",
-            "# file: a b\nuser.x=0x4\n",
-            "# file: a b\nuser.x=41\n",
-            "# file: \\9\n",
-            "# file: ../x\n",
-            "# file: a b",
-        ] {
-            assert!(parse_getfattr(bad.as_bytes(), find).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn zeros_between_archives_are_skipped() {

@@ -11,6 +11,7 @@ mod difference;
 mod dump;
 mod exclude;
 pub mod extract;
+mod getfattr;
 mod index;
 mod lesser;
 mod listing;

@@ -2,27 +2,20 @@
 
 use crate::error::{Doing, Error, Result};
 use crate::host::{Command, Output};
-use crate::rootfs::attributes::{Kind, shown};
+use crate::rootfs::attributes::{Kind, Xattrs, shown};
 use crate::rootfs::xattrs::essential;
-use crate::transfer::Job;
 use crate::transfer::by_name::{LONGEST_PATH, list, run, script};
 use crate::transfer::index::Index;
 use crate::transfer::running::watch;
+use crate::transfer::{Job, getfattr};
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 
-/// Longest line of getfattr: an attribute has at most 64 KiB, four characters a byte at worst.
-const LONGEST_LINE: u64 = 1 << 20;
 /// How a program says that a file went away, or that a file system has no attributes.
 const HARMLESS: [&str; 3] = ["No such file or directory", "Not a directory", "Operation not supported"];
 
-/// The exit status of a shell that does not find a program.
-const NOT_FOUND: i32 = 127;
-
 const DEVICES: &str = r#"cd "$1" && exec xargs -0 stat -c '%t %T'"#;
-const XATTRS: &str = r#"command -v getfattr >/dev/null 2>&1 || exit 127
-cd "$1" && exec xargs -0 getfattr -h -d -m - -e hex --"#;
 
 /// What the source answered, by position in the index.
 pub(super) struct Beside {
@@ -77,14 +70,12 @@ fn xattrs(
     shifted: bool,
 ) -> Result<Option<HashMap<usize, u64>>> {
     let asked = |i: &usize| index.entry(*i).kind != Kind::Socket && !unread.contains(i);
-    let command = script(job, XATTRS);
+    let command = getfattr::of_named(job);
     let names = list((0..index.len()).filter(asked).map(|i| index.path(i)));
     let doing = || format!("asking {} for its extended attributes", job.source.label());
-    let ended = watch(job.source, &command, job.cancel, Some(&names), |output| {
-        read_xattrs(BufReader::with_capacity(64 << 10, output), index, shifted)
-    })
-    .doing(doing)?;
-    if ended.output.status == NOT_FOUND {
+    let read = |output| digests(output, index, shifted);
+    let ended = watch(job.source, &command, job.cancel, Some(&names), read).doing(doing)?;
+    if ended.output.status == getfattr::MISSING {
         return Ok(None);
     }
     if !only_harmless(&ended.output) {
@@ -107,82 +98,22 @@ pub(super) fn only_harmless(output: &Output) -> bool {
         || (output.status == 123 && text.lines().all(|line| HARMLESS.iter().any(|harmless| line.ends_with(harmless))))
 }
 
-/// Reads what `getfattr -d -e hex` prints: `# file: NAME`, a line an attribute, an empty line.
-fn read_xattrs(mut input: impl BufRead, index: &Index, shifted: bool) -> Result<HashMap<usize, u64>> {
+/// Reads what getfattr says.
+fn digests(output: impl Read, index: &Index, shifted: bool) -> Result<HashMap<usize, u64>> {
     let mut digests = HashMap::new();
-    let mut position = None;
-    let mut attributes: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    loop {
-        let mut line = Vec::new();
-        let read = input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
-        if read as u64 == LONGEST_LINE {
-            return Err(Error::new("getfattr says something endless"));
-        }
-        let line = line.strip_suffix(b"\n").unwrap_or(&line);
-        if let Some(name) = line.strip_prefix(b"# file: ") {
-            let name = unescaped(name);
-            let path = name.strip_prefix(b"./").unwrap_or(&name);
-            let path = if path == b"." { b"" } else { path };
-            position = Some(index.find(path).ok_or_else(|| strange(line))?);
-        } else if !line.is_empty() {
-            attributes.push(attribute(line).filter(|_| position.is_some()).ok_or_else(|| strange(line))?);
-        } else if let Some(position) = position.take() {
-            attributes.sort_unstable();
-            let all = std::mem::take(&mut attributes);
-            if let Some(digest) = digest(all.iter().map(|(name, value)| (name, value)), shifted) {
-                digests.insert(position, digest);
-            }
-        }
-        if read == 0 {
-            return Ok(digests);
-        }
-    }
+    let find = |path: &[u8]| index.find(path);
+    getfattr::read(output, find, |position, xattrs| {
+        digests.extend(digest(&xattrs, shifted).map(|digest| (position, digest)));
+        Ok(())
+    })?;
+    Ok(digests)
 }
 
-fn strange(line: &[u8]) -> Error {
-    Error::new(format!("getfattr says {:?}", shown(line)))
-}
-
-fn attribute(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-    let (name, value) = match line.iter().position(|b| *b == b'=') {
-        Some(at) => (&line[..at], &line[at + 1..]),
-        None => (line, b"0x".as_slice()),
-    };
-    if value == b"\"\"" {
-        return Some((unescaped(name), Vec::new()));
-    }
-    let digits = value.strip_prefix(b"0x").or_else(|| value.strip_prefix(b"0X"))?;
-    let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    let pair = |pair: &[u8]| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?);
-    Some((unescaped(name), digits.chunks(2).map(pair).collect::<Option<_>>()?))
-}
-
-/// Takes back what getfattr makes of bytes that would break its lines: `\012`.
-fn unescaped(text: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, more)) = rest.split_first() {
-        let octal = |b: &u8| (b'0'..=b'7').contains(b).then(|| u32::from(*b - b'0'));
-        let three = || Some(octal(more.first()?)? << 6 | octal(more.get(1)?)? << 3 | octal(more.get(2)?)?);
-        match three().filter(|_| *first == b'\\').and_then(|n| u8::try_from(n).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &more[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = more;
-            }
-        }
-    }
-    bytes
-}
-
-/// Returns a digest of the attributes that a container would miss, in the order of their names; `None` when it has none.
-pub(super) fn digest<'x>(attributes: impl Iterator<Item = (&'x Vec<u8>, &'x Vec<u8>)>, shifted: bool) -> Option<u64> {
+/// Returns a digest of the attributes that a container would miss; `None` when it has none.
+pub(super) fn digest(xattrs: &Xattrs, shifted: bool) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     let mut any = false;
-    for (name, value) in attributes.filter(|(name, _)| essential(name)) {
+    for (name, value) in xattrs.iter().filter(|(name, _)| essential(name)) {
         any = true;
         name.hash(&mut hasher);
         // ACLs and capabilities hold ids.
@@ -204,33 +135,27 @@ mod tests {
         listing::read(tree.as_bytes(), &Excludes::default(), |_| Ok(())).unwrap()
     }
 
-    #[test]
-    fn what_getfattr_says_is_what_the_kernel_says() {
-        let text = "# file: .\ntrusted.t=0x00ff\nuser.b\nuser.c=\"\"\n\n# file: ./a\\012b\\134c\nsecurity.selinux=0x61\n\n\
-                    # file: x\nuser.\\075=0x41\n\n";
-        let digests = read_xattrs(text.as_bytes(), &index(), false).unwrap();
-        let kernel = [("trusted.t", vec![0, 255]), ("user.b", vec![]), ("user.c", vec![])];
-        let kernel: Vec<(Vec<u8>, Vec<u8>)> = kernel.into_iter().map(|(n, v)| (n.as_bytes().to_vec(), v)).collect();
-        assert_eq!(digests.get(&0).copied(), digest(kernel.iter().map(|(n, v)| (n, v)), false));
-        assert!(!digests.contains_key(&1), "a label is nothing that a container misses");
-        assert_eq!(digests.get(&2).copied(), digest([(&b"user.=".to_vec(), &b"A".to_vec())].into_iter(), false));
+    fn set(pairs: &[(&str, &[u8])]) -> Xattrs {
+        pairs.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec())).collect()
     }
 
     #[test]
-    fn what_getfattr_never_says_is_an_error() {
-        for text in
-            ["user.x=0x00\n", "# file: gone\nuser.x=0x00\n\n", "# file: x\nuser.x=12\n\n", "# file: x\nuser.x=0x0\n\n"]
-        {
-            assert!(read_xattrs(text.as_bytes(), &index(), false).is_err(), "{text}");
-        }
+    fn what_getfattr_says_is_what_the_kernel_says() {
+        let text = "# file: .\ntrusted.t=0x00ff\nuser.c=\"\"\nuser.b\n\n# file: ./a\\012b\\134c\nsecurity.selinux=0x61\n\n\
+                    # file: x\nuser.\\075=0x41\n\n";
+        let found = digests(text.as_bytes(), &index(), false).unwrap();
+        let kernel = set(&[("user.c", b""), ("trusted.t", &[0, 255]), ("user.b", b"")]);
+        assert_eq!(found.get(&0).copied(), digest(&kernel, false));
+        assert!(!found.contains_key(&1), "a label is nothing that a container misses");
+        assert_eq!(found.get(&2).copied(), digest(&set(&[("user.=", b"A")]), false));
+        assert_eq!((found.len(), digest(&kernel, false) == digest(&set(&[("user.b", b"")]), false)), (2, false));
+        assert!(digests("# file: gone\nuser.x=0x00\n\n".as_bytes(), &index(), false).is_err());
     }
 
     #[test]
     fn values_that_hold_ids_are_not_compared_when_the_ids_are_others() {
-        let one = [(b"system.posix_acl_access".to_vec(), vec![1])];
-        let other = [(b"system.posix_acl_access".to_vec(), vec![2])];
-        let of = |list: &[(Vec<u8>, Vec<u8>)], shifted| digest(list.iter().map(|(n, v)| (n, v)), shifted);
-        assert_ne!(of(&one, false), of(&other, false));
-        assert_eq!(of(&one, true), of(&other, true));
+        let (one, other) = (set(&[("system.posix_acl_access", &[1])]), set(&[("system.posix_acl_access", &[2])]));
+        assert_ne!(digest(&one, false), digest(&other, false));
+        assert_eq!(digest(&one, true), digest(&other, true));
     }
 }

@@ -206,7 +206,7 @@ impl Comparison<'_, '_, '_> {
         // Those of sockets are not carried, and said when they are made.
         if here.kind != Kind::Socket {
             let xattrs = read_xattrs(dir, name)?;
-            if let Some(digest) = digest(xattrs.iter(), self.ids.is_some()) {
+            if let Some(digest) = digest(&xattrs, self.ids.is_some()) {
                 self.walked.xattrs.insert(position, digest);
             }
         }
