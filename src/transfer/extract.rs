@@ -56,14 +56,8 @@ impl Extractor {
         cancel: &Cancel,
         moved: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<()> {
-        let kind = match member.kind {
-            MemberKind::File => Kind::File,
-            MemberKind::HardLink => return self.hard_link(path, &member_path(&member.link)?),
-            MemberKind::Symlink => Kind::Symlink,
-            MemberKind::CharDevice(..) => Kind::CharDevice,
-            MemberKind::BlockDevice(..) => Kind::BlockDevice,
-            MemberKind::Directory => Kind::Directory,
-            MemberKind::Fifo => Kind::Fifo,
+        let Some(kind) = member.kind.entry_kind() else {
+            return self.hard_link(path, &member_path(&member.link)?);
         };
         if path.is_empty() && kind != Kind::Directory {
             return Err(Error::new("the archive wants to replace the top directory"));

@@ -5,18 +5,17 @@
 //! Without change times nobody can tell whether a member is what the index saw, so nothing is taken from a tree in which
 //! somebody may swap a directory for a link: only the last pass is made this way.
 
-use super::archive::{Archive, Member, MemberKind};
+use super::archive::{Archive, Member};
 use super::by_name::{list, run, script};
-use super::delta::link_groups;
 use super::extract::{Extractor, member_path};
 use super::index::{Entry, Index, digest_of};
 use super::meter::Meter;
 use super::node_names::NodeNames;
 use super::probe::{Lister, Userland};
-use super::{Job, Pass, getfattr};
+use super::{Job, Pass, complete, getfattr};
 use crate::error::{Doing, Error, Result};
 use crate::model::finding::Finding;
-use crate::rootfs::attributes::{Attributes, Kind, Xattrs, shown};
+use crate::rootfs::attributes::{Kind, Xattrs, shown};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 
@@ -57,10 +56,14 @@ impl<'a> Lesser<'a> {
             }
             self.read_content(&list)?;
         }
-        self.make_sockets()?;
-        self.join_groups()?;
+        let sockets = complete::make_sockets(self.index, &self.needed, &mut self.extractor)?;
+        sockets.into_iter().for_each(|i| self.arrive(i));
+        let came = |i: usize| self.arrived[i];
+        let joined = complete::join_groups(self.index, &self.needed, came, &mut self.extractor)?;
+        joined.into_iter().for_each(|i| self.arrive(i));
         let mut findings = self.extractor.finish()?;
-        self.check_complete()?;
+        let lost = |i: &usize| self.needed[*i] && !self.arrived[*i];
+        complete::check_none(self.index, (0..self.index.len()).filter(lost))?;
         if self.needed.contains(&true) {
             findings.push(finding(userland.lister, carries_xattrs, why));
         }
@@ -100,20 +103,10 @@ impl<'a> Lesser<'a> {
     /// Gives a member the attributes that the index knows. One that is not what the index saw is an error.
     fn complete(&mut self, position: usize, member: Member) -> Result<Member> {
         let entry = self.index.entry(position);
-        let kind = match member.kind {
-            MemberKind::File => Kind::File,
-            MemberKind::Symlink => Kind::Symlink,
-            MemberKind::CharDevice(..) => Kind::CharDevice,
-            MemberKind::BlockDevice(..) => Kind::BlockDevice,
-            MemberKind::Directory => Kind::Directory,
-            MemberKind::Fifo => Kind::Fifo,
-            MemberKind::HardLink => {
-                let original = self.index.find(&member_path(&member.link)?).filter(|i| self.arrived[*i]);
-                if original.is_some_and(|i| self.index.entry(i).inode == entry.inode) {
-                    return Ok(member);
-                }
-                return Err(self.changed(position));
-            }
+        let Some(kind) = member.kind.entry_kind() else {
+            let original = self.index.find(&member_path(&member.link)?).filter(|i| self.arrived[*i]);
+            let linked = original.is_some_and(|i| self.index.entry(i).inode == entry.inode);
+            return if linked { Ok(member) } else { Err(self.changed(position)) };
         };
         let same = kind == entry.kind
             && (entry.mtime.seconds < 0 || (member.mtime.seconds ^ entry.mtime.seconds) & TIME_BITS == 0)
@@ -137,42 +130,6 @@ impl<'a> Lesser<'a> {
             self.meter.files += 1;
         }
         self.meter.tick();
-    }
-
-    fn make_sockets(&mut self) -> Result<()> {
-        let mut made = std::collections::HashSet::new();
-        for (position, entry) in self.index.entries().enumerate() {
-            if self.needed[position] && entry.kind == Kind::Socket && made.insert(entry.inode) {
-                let Entry { mode, uid, gid, mtime, .. } = entry;
-                let attributes = Attributes { mode, uid, gid, mtime, ..Attributes::default() };
-                self.extractor.make_socket(&self.index.path(position), &attributes)?;
-                self.arrive(position);
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes the names of one inode one inode: tar knows only those of one list of arguments.
-    fn join_groups(&mut self) -> Result<()> {
-        for group in link_groups(self.index).values() {
-            let Some(first) = group.iter().copied().find(|i| self.needed[*i] && self.arrived[*i]) else { continue };
-            let original = self.index.path(first);
-            for other in group.iter().copied().filter(|i| *i != first) {
-                let name = self.index.path(other);
-                if !self.extractor.same(&name, &original)? {
-                    self.extractor.hard_link(&name, &original)?;
-                }
-                self.arrive(other);
-            }
-        }
-        Ok(())
-    }
-
-    fn check_complete(&self) -> Result<()> {
-        let mut lost = (0..self.index.len()).filter(|i| self.needed[*i] && !self.arrived[*i]);
-        let Some(first) = lost.next() else { return Ok(()) };
-        let first = shown(&self.index.path(first));
-        Err(Error::new(format!("{} entries did not arrive, the first of them {first}", lost.count() + 1)))
     }
 
     fn read_xattrs(&mut self, list: &[u8]) -> Result<()> {

@@ -6,6 +6,7 @@ mod blocks;
 mod by_name;
 mod choose;
 mod coded;
+mod complete;
 mod delta;
 mod difference;
 mod dump;

@@ -1,19 +1,18 @@
 //! What a pass asked for, and what came of it: each member is taken only in the state that the index saw.
 
-use super::archive::{Member, MemberKind};
+use super::archive::Member;
 use super::by_name::LONGEST_PATH;
-use super::delta::link_groups;
-use super::extract::{Extractor, member_path};
+use super::extract::member_path;
 use super::index::{Entry, Index};
 use super::meter::Meter;
 use super::node_names::NodeNames;
 use super::probe::Tar;
 use super::saved::Checkpoint;
 use super::trouble::Complaint;
-use super::{Job, Pass};
-use crate::error::{Error, Result};
+use super::{Job, Pass, complete};
+use crate::error::Result;
 use crate::model::finding::Finding;
-use crate::rootfs::attributes::{Attributes, Kind, shown};
+use crate::rootfs::attributes::{Kind, shown};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -86,15 +85,19 @@ impl<'a> Copy<'a> {
         let wanted = |i: &usize| self.needed[*i] && !long[*i] && self.index.entry(*i).kind != Kind::Socket;
         let wanted: Vec<usize> = (0..self.index.len()).filter(wanted).collect();
         let mut extractor = self.streams(&wanted, &tops)?;
-        self.make_sockets(&mut extractor)?;
-        self.join_groups(&mut extractor)?;
+        complete::make_sockets(self.index, &self.needed, &mut extractor)?.into_iter().for_each(|i| self.arrive(i));
+        let joined = complete::join_groups(self.index, &self.needed, |i| self.came(i), &mut extractor)?;
+        joined.into_iter().for_each(|i| self.arrive(i));
         let mut findings = extractor.finish()?;
         for state in &self.states {
             let _ = state.compare_exchange(WAITING, HERE, Ordering::Relaxed, Ordering::Relaxed);
         }
         findings.append(&mut self.findings.lock().unwrap_or_else(PoisonError::into_inner));
         findings.extend(self.sockets());
-        self.check_complete()?;
+        if self.job.pass == Pass::Final {
+            let lost = |i: &usize| self.needed[*i] && !self.came(*i);
+            complete::check_none(self.index, (0..self.index.len()).filter(lost))?;
+        }
         Ok(findings)
     }
 
@@ -187,21 +190,10 @@ impl<'a> Copy<'a> {
 
     /// Says why a member is not what the index saw.
     pub(super) fn stale(&self, entry: &Entry, member: &Member) -> Result<Option<&'static str>> {
-        let kind = match member.kind {
-            MemberKind::File => Kind::File,
-            MemberKind::Symlink => Kind::Symlink,
-            MemberKind::CharDevice(..) => Kind::CharDevice,
-            MemberKind::BlockDevice(..) => Kind::BlockDevice,
-            MemberKind::Directory => Kind::Directory,
-            MemberKind::Fifo => Kind::Fifo,
-            MemberKind::HardLink => {
-                let original = self.index.find(&member_path(&member.link)?);
-                let original = original.filter(|i| self.came(*i)).map(|i| self.index.entry(i));
-                return Ok(match original {
-                    Some(original) if original.inode == entry.inode => None,
-                    _ => Some("was linked"),
-                });
-            }
+        let Some(kind) = member.kind.entry_kind() else {
+            let original = self.index.find(&member_path(&member.link)?).filter(|i| self.came(*i));
+            let linked = original.is_some_and(|i| self.index.entry(i).inode == entry.inode);
+            return Ok((!linked).then_some("was linked"));
         };
         if kind != entry.kind {
             return Ok(Some("became something else"));
@@ -214,20 +206,6 @@ impl<'a> Copy<'a> {
             && (entry.mode == member.mode || kind == Kind::Symlink)
             && (entry.size == member.size || kind != Kind::File);
         Ok((!same).then_some("changed"))
-    }
-
-    /// Makes the sockets, which tar leaves out: one entry for each inode, the other names are joined to it.
-    fn make_sockets(&self, extractor: &mut Extractor) -> Result<()> {
-        let mut made = HashSet::new();
-        for (position, entry) in self.index.entries().enumerate() {
-            if self.needed[position] && entry.kind == Kind::Socket && made.insert(entry.inode) {
-                let Entry { mode, uid, gid, mtime, .. } = entry;
-                let attributes = Attributes { mode, uid, gid, mtime, ..Attributes::default() };
-                extractor.make_socket(&self.index.path(position), &attributes)?;
-                self.arrive(position);
-            }
-        }
-        Ok(())
     }
 
     /// Says that sockets were made anew: nothing on the source shows whether they had extended attributes.
@@ -243,32 +221,5 @@ impl<'a> Copy<'a> {
                 .remedy("nothing, unless a program sets an ACL on a socket that it does not make itself")
                 .subject(first),
         )
-    }
-
-    /// Makes the names of one inode one inode on the target: those of sockets, and those that came in different streams.
-    fn join_groups(&self, extractor: &mut Extractor) -> Result<()> {
-        for group in link_groups(self.index).values() {
-            let Some(first) = group.iter().copied().find(|i| self.needed[*i] && self.came(*i)) else { continue };
-            for other in group.iter().copied().filter(|i| *i != first) {
-                let ours = self.came(other) || self.index.entry(other).kind == Kind::Socket;
-                let (name, original) = (self.index.path(other), self.index.path(first));
-                if ours && !extractor.same(&name, &original)? {
-                    extractor.hard_link(&name, &original)?;
-                    self.arrive(other);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Fails on the last pass when something that was asked for did not come.
-    fn check_complete(&self) -> Result<()> {
-        let lost = |i: usize| (self.needed[i] && !self.came(i)).then(|| shown(&self.index.path(i)));
-        let missing: Vec<String> = (0..self.index.len()).filter_map(lost).collect();
-        if self.job.pass == Pass::Live || missing.is_empty() {
-            return Ok(());
-        }
-        let first = missing.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-        Err(Error::new(format!("{} entries did not arrive, the first of them {first}", missing.len())))
     }
 }

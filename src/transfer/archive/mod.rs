@@ -8,7 +8,7 @@ mod sparse;
 pub use acl::{Names, NoNames};
 
 use crate::error::{Doing, Error, Result};
-use crate::rootfs::attributes::{Time, Xattrs, shown};
+use crate::rootfs::attributes::{Kind, Time, Xattrs, shown};
 use pax::Records;
 use sparse::Extents;
 use std::io::{BufRead, ErrorKind, Read};
@@ -39,6 +39,21 @@ pub enum MemberKind {
     Directory,
     /// A named pipe.
     Fifo,
+}
+
+impl MemberKind {
+    /// Returns the kind of entry it becomes; `None` for another name of one.
+    pub fn entry_kind(self) -> Option<Kind> {
+        match self {
+            MemberKind::File => Some(Kind::File),
+            MemberKind::HardLink => None,
+            MemberKind::Symlink => Some(Kind::Symlink),
+            MemberKind::CharDevice(..) => Some(Kind::CharDevice),
+            MemberKind::BlockDevice(..) => Some(Kind::BlockDevice),
+            MemberKind::Directory => Some(Kind::Directory),
+            MemberKind::Fifo => Some(Kind::Fifo),
+        }
+    }
 }
 
 /// One member: everything but its content.
