@@ -72,7 +72,7 @@ fn encode(index: &Index, position: usize, depth: usize, trust: Trust, line: &mut
         varint((time.seconds.unsigned_abs() << 1) | u64::from(time.seconds < 0), line);
         varint(time.nanoseconds.into(), line);
     }
-    for number in [entry.links, entry.inode, index.xattrs(position).unwrap_or(0).into()] {
+    for number in [entry.links, entry.inode] {
         varint(number, line);
     }
     line.extend_from_slice(index.link(position));
@@ -94,7 +94,6 @@ pub(super) struct Old {
     /// 0 for the top.
     pub(super) depth: usize,
     pub(super) trust: Trust,
-    pub(super) xattrs: u32,
 }
 
 /// Reads entries back, one after the other. Only what comes before an end that was reached without an error counts.
@@ -194,7 +193,6 @@ impl<R: BufRead> Decoder<R> {
         }
         let [mtime, ctime] = times;
         let (links, inode) = (number()?, number()?);
-        let xattrs = u32::try_from(number()?).ok()?;
         if depth > self.ends.len() || (depth == 0) != self.ends.is_empty() || (depth == 0) != name.is_empty() {
             return None;
         }
@@ -211,7 +209,7 @@ impl<R: BufRead> Decoder<R> {
         self.link = self.line.len() - rest.len();
         let entry = Entry { kind, mode, uid, gid, size, blocks: 0, mtime, ctime, links, inode };
         let trust = Trust { sure: flags & SURE != 0, young: flags & YOUNG != 0 };
-        (kind == Kind::Directory || depth > 0).then_some(Old { entry, depth, trust, xattrs })
+        (kind == Kind::Directory || depth > 0).then_some(Old { entry, depth, trust })
     }
 }
 

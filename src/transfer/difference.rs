@@ -33,8 +33,7 @@ impl Difference {
     }
 }
 
-/// Compares `index` with an earlier one, and hands the digests of extended attributes on to what did not change. The
-/// earlier one is opened a second time to find moved directories, when `follow` asks for them: they are on the target only
+/// Compares `index` with an earlier one. The earlier one is opened a second time to find moved directories, when `follow` asks for them: they are on the target only
 /// when that is known to be as it was left. An earlier one with an error in it is an error.
 pub(super) fn between<R: BufRead>(
     index: &Index,
@@ -112,7 +111,6 @@ impl Merge {
             self.below = is_directory.then_some(old.depth);
         } else if same(index, self.at, old, earlier.link()) {
             found.same[self.at] = true;
-            index.set_xattrs(self.at, old.xattrs);
         }
         self.step(index);
     }
@@ -146,14 +144,11 @@ fn find_moved<R: BufRead>(
             let to = merge.fresh[inode];
             // A single entry is as quickly made as moved.
             let intact = index.end(to) - to > 1;
-            follow = Some(Follow { gone: *gone, to, depth: old.depth, next: to + 1, intact, xattrs: Vec::new() });
+            follow = Some(Follow { gone: *gone, to, depth: old.depth, next: to + 1, intact });
         }
     }
-    for Follow { gone, to, xattrs, .. } in moved {
-        for (position, digest) in (to + 1..).zip(xattrs) {
-            difference.same[position] = true;
-            index.set_xattrs(position, digest);
-        }
+    for Follow { gone, to, .. } in moved {
+        difference.same[to + 1..index.end(to)].fill(true);
         difference.moved.push((std::mem::take(&mut difference.gone[gone]), to));
     }
     difference.gone.retain(|path| !path.is_empty());
@@ -167,7 +162,6 @@ struct Follow {
     depth: usize,
     next: usize,
     intact: bool,
-    xattrs: Vec<u32>,
 }
 
 impl Follow {
@@ -180,7 +174,6 @@ impl Follow {
             && index.path(self.next)[top..] == earlier.path()[from.len()..]
             && same(index, self.next, old, earlier.link());
         self.next += 1;
-        self.xattrs.push(old.xattrs);
     }
 }
 
@@ -225,13 +218,11 @@ mod tests {
     #[test]
     fn what_was_saved_is_recognised() {
         let now = index(&OLD);
-        now.set_xattrs(2, 77);
         let bytes = saved(&now, &["z"]);
         let now = index(&OLD);
         let found = difference(&bytes, &now, &[]).unwrap();
         assert_eq!(not_same(&now, &found), ["z"]);
         assert_eq!((found.gone.len(), found.retyped.len(), found.moved.len()), (0, 0, 0));
-        assert_eq!((now.xattrs(2), now.xattrs(1)), (Some(77), None));
         let all = difference(&saved(&now, &[]), &now, &[]).unwrap();
         assert!(all.is_empty() && !found.is_empty());
     }

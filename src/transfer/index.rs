@@ -4,11 +4,8 @@
 //! as in an earlier index, which catches what keeps size and mtime: content written with its time put back, attributes.
 
 use crate::error::{Error, Result};
-use crate::rootfs::attributes::{Kind, Time, Xattrs, shown};
-use sha2::{Digest, Sha256};
+use crate::rootfs::attributes::{Kind, Time, shown};
 use std::cmp::Ordering;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// No parent: the top.
 const NONE: u32 = u32::MAX;
@@ -64,20 +61,7 @@ pub(super) fn order(a: &[u8], b: &[u8]) -> Ordering {
     a[same..].iter().map(key).cmp(b[same..].iter().map(key))
 }
 
-/// Returns what stands for a set of extended attributes in an index; never 0.
-pub(super) fn digest_of(xattrs: &Xattrs) -> u32 {
-    let mut hash = Sha256::new();
-    for (name, value) in xattrs {
-        for part in [name, value] {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
-    }
-    let bytes = hash.finalize();
-    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]).max(1)
-}
-
-/// An entry as it is held. The order of the fields leaves no gaps; a test counts the bytes.
+/// An entry as it is held; a test counts the bytes.
 #[derive(Debug)]
 struct Record {
     size: u64,
@@ -96,8 +80,6 @@ struct Record {
     end: u32,
     /// Where its name begins in the arena; where its link points follows.
     name: u32,
-    /// Digest of its extended attributes; 0 while they are not known.
-    xattrs: AtomicU32,
     name_length: u16,
     link_length: u16,
     kind: Kind,
@@ -217,16 +199,6 @@ impl Index {
     pub(super) fn same_time(&self, indexed: Time, other: Time) -> bool {
         indexed.seconds == other.seconds && (self.whole_seconds || indexed.nanoseconds == other.nanoseconds)
     }
-
-    /// Returns [`digest_of`] the extended attributes of an entry, once they are known.
-    pub(super) fn xattrs(&self, position: usize) -> Option<u32> {
-        Some(self.records[position].xattrs.load(Relaxed)).filter(|digest| *digest != 0)
-    }
-
-    /// Remembers [`digest_of`] the extended attributes of an entry, from whichever thread made it; 0 forgets it.
-    pub(super) fn set_xattrs(&self, position: usize, digest: u32) {
-        self.records[position].xattrs.store(digest, Relaxed);
-    }
 }
 
 /// Takes the entries of a walk in which every directory comes before what is in it, names in any order.
@@ -286,7 +258,6 @@ impl Builder {
             parent,
             end: 0,
             name: start,
-            xattrs: AtomicU32::new(0),
             name_length: u16::try_from(name.len()).map_err(|_| large("name"))?,
             link_length: u16::try_from(link.len()).map_err(|_| large("link"))?,
             kind: entry.kind,

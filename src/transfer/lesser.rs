@@ -8,7 +8,7 @@
 use super::archive::{Archive, Member};
 use super::by_name::{list, run, script};
 use super::extract::{Extractor, member_path};
-use super::index::{Entry, Index, digest_of};
+use super::index::{Entry, Index};
 use super::meter::Meter;
 use super::node_names::NodeNames;
 use super::probe::{Lister, Userland};
@@ -91,7 +91,6 @@ impl<'a> Lesser<'a> {
                         meter.tick();
                         Ok(())
                     })?;
-                    index.set_xattrs(position, digest_of(&member.xattrs));
                     self.arrive(position);
                 }
                 self.sent += archive.bytes_read();

@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-const MAGIC: &[u8] = b"ovz2lxc index 2\0";
-const LOG_MAGIC: &[u8] = b"ovz2lxc log 2\0\0\0";
+const MAGIC: &[u8] = b"ovz2lxc index 3\0";
+const LOG_MAGIC: &[u8] = b"ovz2lxc log 3\0\0\0";
 /// How often what arrived is written down.
 const OFTEN: Duration = Duration::from_secs(3);
 /// What comes before a position that was written down too early; no position is that large.
@@ -79,8 +79,7 @@ impl SavedIndexes {
         self.file.is_some()
     }
 
-    /// Compares `index` with the one that is kept, and hands on to it the digests of extended attributes. Without one, and
-    /// with one that cannot be read, nothing is known.
+    /// Compares `index` with the one that is kept. Without one, and with one that cannot be read, nothing is known.
     pub(super) fn earlier(&self, job: &Job<'_>, index: &Index) -> Earlier {
         let key = key(job);
         let from_nothing =
@@ -95,7 +94,6 @@ impl SavedIndexes {
             Ok(None) => from_nothing(index, None),
             Err(e) => {
                 let path = self.file.as_deref().unwrap_or(Path::new("the index in memory"));
-                (0..index.len()).for_each(|position| index.set_xattrs(position, 0));
                 let title = "what an earlier pass wrote down cannot be used";
                 let finding = Finding::info("copy-index-damaged", title)
                     .detail(format!("{}: {}", path.display(), e.chain().join(": ")))
@@ -317,6 +315,17 @@ impl Checkpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_index_of_another_version_is_not_read() {
+        let ours = header(true, b"key", b"stamp");
+        assert_eq!(read_header(&mut ours.as_slice()).unwrap(), (true, b"key".to_vec(), b"stamp".to_vec()));
+        // Version 2 had a digest of attributes in each entry.
+        let mut earlier = ours;
+        earlier[MAGIC.len() - 2] = b'2';
+        let error = read_header(&mut earlier.as_slice()).unwrap_err();
+        assert_eq!(error.to_string(), "it is not an index of this version");
+    }
 
     #[test]
     fn what_was_taken_back_did_not_arrive_unless_it_came_again() {

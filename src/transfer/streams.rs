@@ -1,9 +1,8 @@
 //! The streams of a pass: one `tar` each, over a session of its own. What a lost connection did not bring is asked for
 //! again; what goes over a slow link is compressed.
 
-use super::archive::{Archive, MemberKind, TRUNCATED};
+use super::archive::{Archive, TRUNCATED};
 use super::extract::{Extractor, member_path};
-use super::index::digest_of;
 use super::parcels::Parcels;
 use super::receive::Copy;
 use super::remote::{NO_COMPRESSOR, plain_tar, tar_command};
@@ -318,9 +317,6 @@ impl Receiver<'_, '_> {
                 *otherwise = gauge.moved(bytes) && squeeze.look(gauge);
                 if *otherwise { Err(Error::new("the stream goes on in another way")) } else { Ok(()) }
             })?;
-            if member.kind != MemberKind::HardLink {
-                copy.index.set_xattrs(position, digest_of(&member.xattrs));
-            }
             copy.arrive(position);
         }
         self.archive.finish()

@@ -69,17 +69,6 @@ fn what_is_excluded_takes_no_place() {
     assert_eq!(paths, [b"".as_slice(), b"a", b"a/x"]);
 }
 
-#[test]
-fn a_digest_tells_attributes_apart_and_is_never_nothing() {
-    let set = |name: &str, value: &str| Xattrs::from([(name.into(), value.into())]);
-    let all = [Xattrs::new(), set("user.a", "b"), set("user.ab", ""), set("user.a", "c")].map(|set| digest_of(&set));
-    assert!(all.iter().enumerate().all(|(i, one)| *one != 0 && !all[..i].contains(one)), "{all:?}");
-    let index = index(TREE).unwrap();
-    assert_eq!(index.xattrs(1), None);
-    index.set_xattrs(1, all[0]);
-    assert_eq!((index.xattrs(1), index.xattrs(2)), (Some(all[0]), None));
-}
-
 /// A million entries in directories of 100: what is held while they are read and afterwards is counted.
 #[test]
 fn a_million_entries_take_less_than_120_bytes_each_and_their_names() {
