@@ -49,9 +49,7 @@ impl Step<Migration<'_>> for CopyLive {
     }
 
     fn undo(&self, m: &mut Migration<'_>, _: Option<&Value>) -> Result<Undo> {
-        let source = m.close_source();
-        m.close_tree()?;
-        source.map(|()| Undo::Done)
+        close(m)
     }
 
     fn interrupted(&self) -> Interrupted {
@@ -106,14 +104,19 @@ impl Step<Migration<'_>> for CopyFinal {
     }
 
     fn undo(&self, m: &mut Migration<'_>, _: Option<&Value>) -> Result<Undo> {
-        let source = m.close_source();
-        m.close_tree()?;
-        source.map(|()| Undo::Done)
+        close(m)
     }
 
     fn interrupted(&self) -> Interrupted {
         Interrupted::Again
     }
+}
+
+/// Takes back what these steps opened; what they wrote goes with the volume.
+pub(super) fn close(m: &mut Migration<'_>) -> Result<Undo> {
+    let source = m.close_source();
+    m.close_tree()?;
+    source.map(|()| Undo::Done)
 }
 
 /// Leaves the source as it was found. Everything is here: where that fails it is no reason to turn back.

@@ -1,6 +1,6 @@
 //! Compares the copy with the source while both are still: the last moment at which a difference can only be a fault.
 
-use super::copy::{let_go, still_stopped};
+use super::copy::{close, let_go, still_stopped};
 use crate::error::{Error, Result};
 use crate::model::container::Origin;
 use crate::model::settings::Verify;
@@ -60,9 +60,7 @@ impl Step<Migration<'_>> for VerifyCopy {
 
     /// It changed nothing.
     fn undo(&self, m: &mut Migration<'_>, _: Option<&Value>) -> Result<Undo> {
-        let source = m.close_source();
-        m.close_tree()?;
-        source.map(|()| Undo::Done)
+        close(m)
     }
 
     fn interrupted(&self) -> Interrupted {
