@@ -41,7 +41,12 @@ pub fn addresses(old: &[u8], wanted: &[String]) -> Vec<u8> {
         let own = |a: &String| named(l) && !wanted.iter().any(|w| bare(w) == bare(a));
         l.is_blank() || l.is_comment() || first(l).is_some_and(|a| wanted.contains(&a) || own(&a))
     });
-    append(&mut list, wanted, |line, new| first(line).as_deref() == Some(new));
+    let end = lines::usual_end(list.iter());
+    for new in wanted {
+        if !list.iter().any(|l| first(l).as_deref() == Some(new)) {
+            list.push(lines::line(new.as_str(), end));
+        }
+    }
     lines::join(&list)
 }
 
@@ -63,35 +68,13 @@ pub fn routes(nic: &Nic, v6: bool) -> Vec<String> {
 
 /// Puts the lines of [`routes`] into a file that may exist: other default routes go, the user's routes stay.
 pub fn merge_routes(old: &[u8], wanted: &[String]) -> Vec<u8> {
-    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<String>>();
-    let mut list = lines::split(old);
-    list.retain(|l| {
-        let had = words(&l.view());
-        let default = had.first().is_some_and(|w| matches!(w.as_str(), "default" | "0.0.0.0/0" | "::/0" | "0/0"));
-        !default || wanted.iter().any(|w| words(w) == had)
-    });
-    append(&mut list, wanted, |line, new| words(&line.view()) == words(new));
-    lines::join(&list)
+    let is_default = |words: &[&str]| matches!(words, ["default" | "0.0.0.0/0" | "::/0" | "0/0", ..]);
+    lines::merge(old, wanted.join("\n").as_bytes(), is_default)
 }
 
 /// Writes `iplink`, whose lines are arguments of `ip link set`, with an MTU; other lines stay.
 pub fn iplink(old: &[u8], mtu: u32) -> Vec<u8> {
-    let wanted = format!("mtu {mtu}");
-    let mut list = lines::split(old);
-    let is_mtu = |l: &lines::Line| l.view().split_whitespace().next() == Some("mtu");
-    let same = |l: &lines::Line| l.view().split_whitespace().eq(wanted.split_whitespace());
-    list.retain(|l| !is_mtu(l) || same(l));
-    append(&mut list, std::slice::from_ref(&wanted), |line, _| same(line));
-    lines::join(&list)
-}
-
-fn append(list: &mut Vec<lines::Line>, wanted: &[String], same: impl Fn(&lines::Line, &str) -> bool) {
-    let end = lines::usual_end(list.iter());
-    for new in wanted {
-        if !list.iter().any(|l| same(l, new)) {
-            list.push(lines::line(new.as_str(), end));
-        }
-    }
+    lines::merge(old, format!("mtu {mtu}").as_bytes(), |words| words.first() == Some(&"mtu"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Red Hat's /etc/sysconfig/network-scripts/ifcfg-* and route-* (initscripts' sysconfig.txt).
 
-use super::lines::{self, Line};
+use super::lines;
 use super::shellvars::ShellVars;
 use crate::model::network::{Method, Nic};
 use ipnet::Ipv4Net;
@@ -93,19 +93,8 @@ pub fn merge_routes(old: &[u8], new: &[u8]) -> Vec<u8> {
     if vars.get("ADDRESS0").is_some() {
         return merge_numbered(vars, new);
     }
-    let wanted = lines::split(new);
-    let mut list = lines::split(old);
-    let same = |a: &Line, b: &Line| a.view().split_whitespace().eq(b.view().split_whitespace());
-    let is_default =
-        |l: &Line| l.view().split_whitespace().next().is_some_and(|w| matches!(w, "default" | "0.0.0.0/0" | "::/0"));
-    list.retain(|l| !is_default(l) || wanted.iter().any(|w| same(l, w)));
-    let end = lines::usual_end(list.iter());
-    for line in wanted {
-        if !list.iter().any(|l| same(l, &line)) {
-            list.push(lines::line(line.text, end));
-        }
-    }
-    lines::join(&list)
+    let is_default = |words: &[&str]| matches!(words, ["default" | "0.0.0.0/0" | "::/0", ..]);
+    lines::merge(old, new, is_default)
 }
 
 /// Returns the lines of /etc/sysconfig/static-routes (Red Hat Linux 7, Owl) for an off-link IPv4 gateway: each is an
@@ -119,20 +108,9 @@ pub fn static_routes(nic: &Nic) -> Vec<String> {
 
 /// Puts lines of [`static_routes`] into the file: other default routes of the interface go, everything else stays.
 pub fn merge_static_routes(old: &[u8], wanted: &[String], name: &str) -> Vec<u8> {
-    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<String>>();
-    let mut list = lines::split(old);
-    list.retain(|l| {
-        let had = words(&l.view());
-        let default = had.first().is_some_and(|d| d == name) && had.iter().any(|w| w == "default" || w == "0.0.0.0");
-        !default || wanted.iter().any(|w| words(w) == had)
-    });
-    let end = lines::usual_end(list.iter());
-    for new in wanted {
-        if !list.iter().any(|l| words(&l.view()) == words(new)) {
-            list.push(lines::line(new.as_str(), end));
-        }
-    }
-    lines::join(&list)
+    let is_default =
+        |words: &[&str]| words.first() == Some(&name) && words.iter().any(|w| matches!(*w, "default" | "0.0.0.0"));
+    lines::merge(old, wanted.join("\n").as_bytes(), is_default)
 }
 
 fn merge_numbered(mut vars: ShellVars, new: &[u8]) -> Vec<u8> {

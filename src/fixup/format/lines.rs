@@ -55,6 +55,26 @@ pub(super) fn join<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Vec<u8> {
     out
 }
 
+/// Puts the lines of `new` into a text: of what is there, lines go for whose words `goes` holds, unless they are wanted;
+/// what is not there yet comes last. Lines of the same words are the same.
+pub(super) fn merge(old: &[u8], new: &[u8], goes: impl Fn(&[&str]) -> bool) -> Vec<u8> {
+    let same = |a: &Line, b: &Line| a.view().split_whitespace().eq(b.view().split_whitespace());
+    let wanted = split(new);
+    let mut list = split(old);
+    list.retain(|l| {
+        let view = l.view();
+        let words: Vec<&str> = view.split_whitespace().collect();
+        !goes(&words) || wanted.iter().any(|w| same(l, w))
+    });
+    let end = usual_end(list.iter());
+    for new in wanted {
+        if !list.iter().any(|l| same(l, &new)) {
+            list.push(line(new.text, end));
+        }
+    }
+    join(&list)
+}
+
 /// Returns the line end that most lines have; `\n` when there are none.
 pub(super) fn usual_end<'a>(lines: impl Iterator<Item = &'a Line>) -> &'static [u8] {
     let (mut lf, mut crlf) = (0_usize, 0_usize);

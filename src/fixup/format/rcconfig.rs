@@ -141,20 +141,8 @@ pub fn merge_routes(old: &[u8], wanted: &[String]) -> Vec<u8> {
     if wanted.is_empty() {
         return old.to_vec();
     }
-    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<String>>();
-    let mut list = lines::split(old);
-    list.retain(|l| {
-        let had = words(&l.view());
-        let default = had.first().is_some_and(|w| matches!(w.as_str(), "default" | "0.0.0.0"));
-        !default || wanted.iter().any(|w| words(w) == had)
-    });
-    let end = lines::usual_end(list.iter());
-    for new in wanted {
-        if !list.iter().any(|l| words(&l.view()) == words(new)) {
-            list.push(lines::line(new.as_str(), end));
-        }
-    }
-    lines::join(&list)
+    let is_default = |words: &[&str]| matches!(words, ["default" | "0.0.0.0", ..]);
+    lines::merge(old, wanted.join("\n").as_bytes(), is_default)
 }
 
 #[cfg(test)]

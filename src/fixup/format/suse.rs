@@ -1,6 +1,6 @@
 //! SUSE's /etc/sysconfig/network/ifcfg-* and ifroute-* (ifcfg(5), routes(5)), as its scripts and wicked read them.
 
-use super::lines::{self, Line};
+use super::lines;
 use super::shellvars::ShellVars;
 use crate::model::network::{Method, Nic};
 use std::net::IpAddr;
@@ -116,46 +116,29 @@ pub fn routes(nic: &Nic, wicked: bool) -> Vec<String> {
 /// Puts the lines of [`routes`] into ifroute-NAME: other default routes go, the user's routes stay. With `keep_v6` so do
 /// default routes of IPv6 (DHCP gives none).
 pub fn merge_routes(old: &[u8], wanted: &[String], keep_v6: bool) -> Vec<u8> {
-    let mut list = lines::split(old);
-    let wanted: Vec<Vec<String>> = wanted.iter().map(|w| words(w)).collect();
-    list.retain(|line| {
-        let had = words(&line.view());
-        default_is_v6(&had).is_none_or(|v6| (v6 && keep_v6) || wanted.contains(&had))
-    });
-    let end = lines::usual_end(list.iter());
-    for new in wanted {
-        if !list.iter().any(|l: &Line| words(&l.view()) == new) {
-            list.push(lines::line(new.join(" "), end));
-        }
-    }
-    lines::join(&list)
+    let goes = |words: &[&str]| default_is_v6(words).is_some_and(|v6| !(v6 && keep_v6));
+    lines::merge(old, wanted.join("\n").as_bytes(), goes)
 }
 
 /// Takes the default routes out of the common file `routes` that would contradict those of the interface `name`: of the
 /// same address family, through it or through no interface in particular.
 pub fn yield_default(old: &[u8], wanted: &[String], name: &str) -> Vec<u8> {
-    let mut list = lines::split(old);
-    let families: Vec<bool> = wanted.iter().filter_map(|w| default_is_v6(&words(w))).collect();
-    list.retain(|line| {
-        let had = words(&line.view());
-        let mine = had.get(3).is_none_or(|device| device == "-" || device == name);
-        !mine || default_is_v6(&had).is_none_or(|v6| !families.contains(&v6))
-    });
-    lines::join(&list)
-}
-
-fn words(text: &str) -> Vec<String> {
-    text.split_whitespace().map(str::to_owned).collect()
+    let family = |line: &String| default_is_v6(&line.split_whitespace().collect::<Vec<_>>());
+    let families: Vec<bool> = wanted.iter().filter_map(family).collect();
+    lines::merge(old, b"", |words| {
+        let mine = words.get(3).is_none_or(|device| *device == "-" || *device == name);
+        mine && default_is_v6(words).is_some_and(|v6| families.contains(&v6))
+    })
 }
 
 /// Tells the address family of a default route, `true` for IPv6; `None` for any other line.
-fn default_is_v6(words: &[String]) -> Option<bool> {
+fn default_is_v6(words: &[&str]) -> Option<bool> {
     let gateway_v6 = || words.get(1).and_then(|g| g.parse::<IpAddr>().ok()).is_some_and(|g| g.is_ipv6());
-    match words.first()?.as_str() {
+    match *words.first()? {
         "default" => Some(gateway_v6()),
         "0.0.0.0/0" => Some(false),
         "::/0" => Some(true),
-        "0.0.0.0" => (words.get(2).map(String::as_str) == Some("0.0.0.0")).then_some(false),
+        "0.0.0.0" => (words.get(2) == Some(&"0.0.0.0")).then_some(false),
         _ => None,
     }
 }
