@@ -111,6 +111,7 @@ impl Master {
         let mut child = command.spawn().doing(doing)?;
         let deadline = Instant::now() + LOGIN_LIMIT;
         let mut echo = ask.then(|| Echo::of(&said)).flatten();
+        let mut pause = Duration::from_millis(2);
         let status = loop {
             if let Some(status) = child.try_wait().doing(doing)? {
                 break status;
@@ -123,7 +124,8 @@ impl Master {
                 let late = Error::new(format!("no login within {} s", LOGIN_LIMIT.as_secs()));
                 return Err(Error::new(format!("connecting to {}", self.profile.label())).because(late));
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(pause);
+            pause = (pause * 5 / 4).min(Duration::from_millis(20));
         };
         if status.success() {
             return Ok(None);
