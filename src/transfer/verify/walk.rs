@@ -42,6 +42,8 @@ struct Comparison<'a, 'b, 'c> {
     tally: &'a mut Tally<'b>,
     meter: &'a mut Meter<'c>,
     device: u64,
+    /// The path of the entry that is looked at.
+    path: Vec<u8>,
     next: usize,
     /// Inode here of each inode there that has several names, and the other way round.
     here: HashMap<u64, u64>,
@@ -66,6 +68,7 @@ pub(super) fn walk_target(
         tally,
         meter,
         device: top.device,
+        path: Vec::new(),
         next: 0,
         here: HashMap::new(),
         there: HashMap::new(),
@@ -87,12 +90,17 @@ impl Visitor for Comparison<'_, '_, '_> {
         if self.excludes.matches(at.path) || (made_by_mkfs && self.index.find(at.path).is_none()) {
             return Ok(Descend::No);
         }
-        let mut end = self.next;
-        while end < self.index.len() && order(&self.index.path(end), at.path) == Ordering::Less {
+        let (mut end, mut met) = (self.next, false);
+        while end < self.index.len() {
+            self.index.path_into(end, &mut self.path);
+            let order = order(&self.path, at.path);
+            met = order == Ordering::Equal;
+            if order != Ordering::Less {
+                break;
+            }
             end += 1;
         }
         self.missing_until(end);
-        let met = end < self.index.len() && self.index.path(end) == at.path;
         if at.status.device != self.device {
             self.cover(at.path);
             return Ok(Descend::No);
