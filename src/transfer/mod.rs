@@ -35,6 +35,7 @@ mod trouble;
 mod unpack;
 mod verify;
 mod wire;
+mod writeback;
 
 pub use choose::{Chosen, choose};
 pub use dump::{ArchiveEngine, unpack_some};

@@ -44,6 +44,8 @@ pub(super) struct Copy<'a> {
     checkpoint: Checkpoint,
     /// Cores of the source.
     pub(super) cores: u64,
+    /// What arrives is wanted on the disk at the end.
+    pub(super) to_disk: bool,
 }
 
 impl<'a> Copy<'a> {
@@ -68,6 +70,7 @@ impl<'a> Copy<'a> {
             findings: Mutex::new(Vec::new()),
             checkpoint,
             cores: 1,
+            to_disk: false,
         }
     }
 

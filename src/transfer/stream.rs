@@ -19,6 +19,7 @@ use super::remote::plain_tar;
 use super::saved::{self, Checkpoint, SavedIndexes};
 use super::source::{self, Listing};
 use super::verify::{self, Check, Verified};
+use super::writeback::write_to_disk;
 use super::{Engine, Job, Pass, Stats};
 use crate::error::{Doing, Result};
 use crate::host::{Command, Host, Output};
@@ -133,11 +134,13 @@ impl StreamEngine {
             Err(_) => Checkpoint::default(),
         };
         let by_blocks = self.by_blocks(job, &index, &mut delta.needed, &mut meter)?;
+        // What is written down must be on the disk, and what an operator is told to be there.
+        let to_disk = job.pass == Pass::Final || self.saved.outlive_us();
         let names = NodeNames::new(job.source);
         let mut received = match &userland.tar {
             Ok(tar) => {
                 let mut copy = Copy::new(job, &index, delta.needed, (*tar, &names), meter, checkpoint);
-                (copy.patience, copy.cores) = (self.patience, u64::from(userland.cores));
+                (copy.patience, copy.cores, copy.to_disk) = (self.patience, u64::from(userland.cores), to_disk);
                 let findings = copy.everything()?;
                 let (needed, arrived, meter, sent) = copy.outcome();
                 Received { needed, arrived, meter, sent, findings }
@@ -151,9 +154,8 @@ impl StreamEngine {
         };
         received.findings.extend(earlier.finding);
         received.findings.extend(by_blocks.finding);
-        if job.pass == Pass::Final || self.saved.outlive_us() {
-            // Errors of delayed writes show up here, or nowhere; and what is written down must be on the disk.
-            rustix::fs::syncfs(job.target).doing(|| format!("writing {} to its disk", job.target.path().display()))?;
+        if to_disk {
+            write_to_disk(job.target)?;
         }
         let sure = |i: usize| (received.arrived[i] || !received.needed[i]) && !young(i);
         if !known {

@@ -19,7 +19,7 @@ use crate::rootfs::attributes::shown;
 use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
@@ -65,12 +65,18 @@ impl Copy<'_> {
         };
         let mut extractor = Extractor::new(self.job.target)?;
         thread::scope(|scope| {
-            let others: Vec<_> = (1..count).map(|_| scope.spawn(|| self.another_stream(&share))).collect();
+            let (at_work, over) = mpsc::channel::<()>();
+            let stop = |_: &Error| share.stop.store(true, Ordering::Relaxed);
+            let write = move || self.write_back(&over).map(|()| None).inspect_err(stop);
+            let writer = self.to_disk.then(|| scope.spawn(write));
+            let others = (1..count).map(|_| scope.spawn(|| self.another_stream(&share).map(Some)));
+            let others: Vec<_> = others.collect();
             let mut result = self.stream(self.job.source, &share, &mut extractor);
-            for other in others {
+            drop(at_work);
+            for other in others.into_iter().chain(writer) {
                 let other = other.join().unwrap_or_else(|_| Err(Error::new("a stream broke down")));
                 match (other, &result) {
-                    (Ok(other), Ok(())) => extractor.absorb(other),
+                    (Ok(Some(other)), Ok(())) => extractor.absorb(other),
                     // What was stopped because of another's failure is not the reason.
                     (Err(e), Ok(())) => result = Err(e),
                     (Err(e), Err(first)) if is_stopped(first) => result = Err(e),

@@ -338,6 +338,71 @@ fn a_target_that_three_streams_fill_is_not_complete() {
     }
 }
 
+/// An image on a file system that is smaller than the image says: what does not fit is an error only when it is written.
+struct PromisingVolume {
+    host: ShellHost,
+    below: PathBuf,
+    mount: PathBuf,
+    device: String,
+}
+
+impl PromisingVolume {
+    fn new(dir: &Path) -> Option<PromisingVolume> {
+        let host = ShellHost::default();
+        let (below, mount) = (dir.join("below"), dir.join("promising"));
+        std::fs::create_dir(&below).unwrap();
+        std::fs::create_dir(&mount).unwrap();
+        let run = |words: &[&str], paths: &[&Path]| {
+            host.run_ok(&Command::write(words[0]).args(&words[1..]).args(paths)).map(|output| output.text())
+        };
+        run(&["mount", "-t", "tmpfs", "-o", "size=40m", "none"], &[&below]).ok()?;
+        let mut volume = PromisingVolume { host: ShellHost::default(), below, mount, device: String::new() };
+        let image = volume.below.join("image");
+        std::fs::File::create(&image).unwrap().set_len(400 << 20).unwrap();
+        // Without a journal: with one, ext4 takes nothing more after the first error, and nothing is left to be forgotten.
+        run(&["mkfs.ext4", "-q", "-O", "^has_journal", "-E", "nodiscard"], &[&image]).ok()?;
+        volume.device = run(&["losetup", "--find", "--show"], &[&image]).ok()?.trim().to_owned();
+        run(&["mount"], &[Path::new(&volume.device), &volume.mount]).ok()?;
+        Some(volume)
+    }
+}
+
+impl Drop for PromisingVolume {
+    fn drop(&mut self) {
+        let _ = self.host.run(&Command::write("umount").arg(&self.mount));
+        let _ = self.host.run(&Command::write("losetup").arg("--detach").arg(&self.device));
+        let _ = self.host.run(&Command::write("umount").arg(&self.below));
+    }
+}
+
+#[test]
+fn what_the_disk_did_not_take_on_the_way_is_not_forgotten_at_the_end() {
+    let test = "what_the_disk_did_not_take_on_the_way_is_not_forgotten_at_the_end";
+    let Some(mut desk) = small_tree(test) else { return };
+    let Some(volume) = PromisingVolume::new(desk.temp.path()) else {
+        skip(test, "cannot make and mount a loop device");
+        return;
+    };
+    desk.target.clone_from(&volume.mount);
+    put(&desk.source, "large", pattern(90 << 20));
+    // Waits until what came first was written, and the error is over; what comes then fits.
+    let name = Path::new(&volume.device).file_name().unwrap().to_str().unwrap();
+    instead_of(
+        &mut desk,
+        "tar",
+        &format!(
+            "written() {{ awk '{{ print $7 }}' /sys/block/{name}/stat; }}\nbefore=$(written)\n\
+             $real \"$@\" | {{ head -c 75000000; i=0\n\
+             while [ $(($(written) - before)) -lt 60000 ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i + 1)); done\n\
+             sleep 1; mount -o remount,size=400m '{}'; cat; }}",
+            volume.below.display()
+        ),
+    );
+    let error = desk.copy(&stream(), Pass::Final).unwrap_err();
+    assert!(all(&error).contains("to its disk: Input/output error"), "{error:?}");
+    desk.target = desk.temp.path().join("target");
+}
+
 #[test]
 fn rsync_vanishing_is_fine_live_only_and_trouble_never() {
     let Some(mut desk) = small_tree("rsync_vanishing_is_fine_live_only_and_trouble_never") else { return };
