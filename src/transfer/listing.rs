@@ -1,10 +1,11 @@
 //! What `find` prints of a tree, read into an [`Index`]: three fields that end with NUL for each entry.
 
 use super::exclude::Excludes;
-use super::index::{Builder, Entry, Index};
+use super::index::{Builder, Entry, Index, Walk};
 use crate::error::{Doing, Error, Result};
 use crate::rootfs::attributes::{Kind, Time, shown};
 use std::io::{BufRead, Read};
+use std::sync::{Mutex, PoisonError};
 
 /// The facts that `find -printf` prints for each entry, in the order of [`parse`]. Path and link target follow from
 /// actions of their own: the NUL before a directive would end the format of `printf` in old versions of find.
@@ -30,12 +31,20 @@ pub(super) const LETTERS: [(u8, Kind); 7] = [
 
 /// Reads what `find` printed, without what is excluded. Output that stops in the middle of an entry is an error. `seen` is
 /// told how many entries there were so far.
-pub(super) fn read(
+pub(super) fn read(input: impl BufRead, excludes: &Excludes, seen: impl FnMut(u64) -> Result<()>) -> Result<Index> {
+    let builder = Mutex::new(Builder::new(1));
+    read_into(&builder, input, excludes, seen)?;
+    builder.into_inner().unwrap_or_else(PoisonError::into_inner).finish()
+}
+
+/// Reads what one of several finds at once printed; see [`read`].
+pub(super) fn read_into(
+    builder: &Mutex<Builder>,
     mut input: impl BufRead,
     excludes: &Excludes,
     mut seen: impl FnMut(u64) -> Result<()>,
-) -> Result<Index> {
-    let mut builder = Builder::new();
+) -> Result<()> {
+    let mut walk = Walk::default();
     let (mut facts, mut path, mut link) = (Vec::new(), Vec::new(), Vec::new());
     let mut count = 0;
     while read_field(&mut input, &mut facts)? {
@@ -47,14 +56,16 @@ pub(super) fn read(
         let (entry, fraction) = parse(&facts)
             .ok_or_else(|| Error::new(format!("{:?} does not describe an entry", shown(&facts))))
             .doing(|| format!("reading the index at {:?}", shown(&path)))?;
+        let excluded = excludes.matches(&path);
+        let mut builder = builder.lock().unwrap_or_else(PoisonError::into_inner);
         if fraction {
             builder.has_fractions();
         }
-        if !excludes.matches(&path) {
-            builder.add(&path, &link, &entry)?;
+        if !excluded {
+            builder.add(&mut walk, &path, &link, &entry)?;
         }
     }
-    builder.finish()
+    Ok(())
 }
 
 /// Reads what `stat` printed in [`STAT_FORMAT`], as [`read`] does for `find`. Times are of whole seconds.
@@ -63,7 +74,7 @@ pub(super) fn read_stat(
     excludes: &Excludes,
     mut seen: impl FnMut(u64) -> Result<()>,
 ) -> Result<Index> {
-    let mut builder = Builder::new();
+    let (mut builder, mut walk) = (Builder::new(1), Walk::default());
     let (mut path, mut link) = (Vec::new(), Vec::new());
     let mut count = 0;
     while let Some(entry) = read_stat_entry(&mut input, &mut path, &mut link)? {
@@ -72,7 +83,7 @@ pub(super) fn read_stat(
         let below = if path == b"." { Some(&b""[..]) } else { path.strip_prefix(b"./") };
         let below = below.ok_or_else(|| Error::new(format!("{:?} is not a path below the top", shown(&path))))?;
         if !excludes.matches(below) {
-            builder.add(below, &link, &entry)?;
+            builder.add(&mut walk, below, &link, &entry)?;
         }
     }
     builder.finish()

@@ -26,6 +26,7 @@ mod remote;
 mod rsync;
 mod running;
 mod saved;
+mod shares;
 mod source;
 mod squeeze;
 mod stamp;

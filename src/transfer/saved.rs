@@ -3,13 +3,16 @@
 //! A saved index whose pass ended well, on a target that bears the same stamp as then, says all that is on the target, and
 //! no walk of it is needed. One that a pass was working on says only what need not be sent when the target still has it.
 
+mod header;
+
 use super::Job;
 use super::coded::{self, Decoder, Trust};
 use super::difference::{Difference, between};
 use super::index::Index;
 use super::stamp;
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Result};
 use crate::model::finding::Finding;
+use header::{Before, Header};
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs::File;
@@ -20,8 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-const MAGIC: &[u8] = b"ovz2lxc index 3\0";
-const LOG_MAGIC: &[u8] = b"ovz2lxc log 3\0\0\0";
+const LOG_MAGIC: &[u8] = b"ovz2lxc log 4\0\0\0";
 /// How often what arrived is written down.
 const OFTEN: Duration = Duration::from_secs(3);
 /// What comes before a position that was written down too early; no position is that large.
@@ -58,17 +60,6 @@ pub(super) fn key(job: &Job<'_>) -> Vec<u8> {
     key
 }
 
-/// What comes before the entries: the mark of a pass that ended well, what the index belongs to, the target's stamp.
-fn header(whole: bool, key: &[u8], stamp: &[u8]) -> Vec<u8> {
-    let mut header = MAGIC.to_vec();
-    header.push(if whole { b'W' } else { b'P' });
-    for part in [key, stamp] {
-        header.extend_from_slice(&(part.len() as u64).to_le_bytes());
-        header.extend_from_slice(part);
-    }
-    header
-}
-
 impl SavedIndexes {
     pub(super) fn in_file(path: &Path) -> SavedIndexes {
         SavedIndexes { file: Some(path.to_owned()), ..SavedIndexes::default() }
@@ -77,6 +68,15 @@ impl SavedIndexes {
     /// Tells whether what is kept may be read after this machine started anew.
     pub(super) fn outlive_us(&self) -> bool {
         self.file.is_some()
+    }
+
+    /// Returns what the index that is kept says beforehand; nothing where there is none for this copy.
+    pub(super) fn before(&self, job: &Job<'_>) -> Before {
+        let header = match &self.file {
+            Some(path) => File::open(path).ok().and_then(|file| Header::read(&mut BufReader::new(file)).ok()),
+            None => self.memory().get(&key(job)).and_then(|bytes| Header::read(&mut bytes.as_ref()).ok()),
+        };
+        header.filter(|header| header.key == key(job)).map(|header| header.before).unwrap_or_default()
     }
 
     /// Compares `index` with the one that is kept. Without one, and with one that cannot be read, nothing is known.
@@ -122,7 +122,7 @@ impl SavedIndexes {
         let Some(path) = &self.file else {
             if let Some(kept) = self.memory().get_mut(&key(job)) {
                 let mut bytes = kept.to_vec();
-                bytes[MAGIC.len()] = b'P';
+                bytes[header::MARK] = header::AT_WORK;
                 *kept = bytes.into();
             }
             return Ok(());
@@ -132,8 +132,8 @@ impl SavedIndexes {
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
                 other => other?,
             };
-            if file.metadata()?.len() > MAGIC.len() as u64 {
-                file.write_all_at(b"P", MAGIC.len() as u64)?;
+            if file.metadata()?.len() > header::MARK as u64 {
+                file.write_all_at(&[header::AT_WORK], header::MARK as u64)?;
             }
             file.sync_all()
         };
@@ -156,7 +156,8 @@ impl SavedIndexes {
         }
         let trust = |i: usize| Trust { sure: !needed[i] && !young(i), young: young(i) };
         let start = || -> std::io::Result<Checkpoint> {
-            let checksum = replace_file(path, &header(false, &key(job), &[]), index, &trust)?;
+            let header = Header { whole: false, key: key(job), stamp: Vec::new(), before: Before::of(index) };
+            let checksum = replace_file(path, &header.bytes(), index, &trust)?;
             let mut log = BufWriter::new(File::create(log_of(path))?);
             log.write_all(&log_header(checksum))?;
             Ok(Checkpoint { log: Some(Mutex::new((log, Instant::now()))) })
@@ -167,7 +168,7 @@ impl SavedIndexes {
     /// Replaces what is kept by `index`, of a pass that ended well. Returns without a change of the file only on an error.
     pub(super) fn save(&self, job: &Job<'_>, index: &Index, sure: &dyn Fn(usize) -> bool) -> Result<()> {
         let stamp = stamp::of(job).doing(|| format!("looking at {}", job.target.path().display()))?;
-        let header = header(true, &key(job), &stamp);
+        let header = Header { whole: true, key: key(job), stamp, before: Before::of(index) }.bytes();
         let trust = |i: usize| Trust { sure: sure(i), young: false };
         match &self.file {
             Some(path) => {
@@ -193,13 +194,13 @@ fn compare<R: BufRead>(
     index: &Index,
     log: &dyn Fn(u64) -> Vec<u32>,
 ) -> Result<Option<(Difference, bool)>> {
-    let (whole, found, stamp) = read_header(&mut open()?)?;
+    let Header { whole, key: found, stamp, .. } = Header::read(&mut open()?)?;
     if found != key {
         return Ok(None);
     }
     let decoder = || {
         let mut input = open()?;
-        read_header(&mut input)?;
+        Header::read(&mut input)?;
         Ok(Decoder::new(input))
     };
     let mut arrived = Vec::new();
@@ -210,26 +211,6 @@ fn compare<R: BufRead>(
     }
     let trusted = whole && stamp::of(job)? == stamp;
     Ok(Some((between(index, &arrived, trusted, &decoder)?, trusted)))
-}
-
-fn read_header(input: &mut impl Read) -> Result<(bool, Vec<u8>, Vec<u8>)> {
-    let mut start = [0; MAGIC.len() + 1];
-    input.read_exact(&mut start)?;
-    if &start[..MAGIC.len()] != MAGIC {
-        return Err(Error::new("it is not an index of this version"));
-    }
-    let mut part = || -> Result<Vec<u8>> {
-        let mut length = [0; 8];
-        input.read_exact(&mut length)?;
-        let length = u64::from_le_bytes(length);
-        let mut bytes = Vec::new();
-        if length > 64 << 10 || input.take(length).read_to_end(&mut bytes)? as u64 != length {
-            return Err(Error::new("its beginning is damaged"));
-        }
-        Ok(bytes)
-    };
-    let (key, stamp) = (part()?, part()?);
-    Ok((start[MAGIC.len()] == b'W', key, stamp))
 }
 
 fn replace_file(path: &Path, header: &[u8], index: &Index, trust: &dyn Fn(usize) -> Trust) -> std::io::Result<u64> {
@@ -315,17 +296,6 @@ impl Checkpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_index_of_another_version_is_not_read() {
-        let ours = header(true, b"key", b"stamp");
-        assert_eq!(read_header(&mut ours.as_slice()).unwrap(), (true, b"key".to_vec(), b"stamp".to_vec()));
-        // Version 2 had a digest of attributes in each entry.
-        let mut earlier = ours;
-        earlier[MAGIC.len() - 2] = b'2';
-        let error = read_header(&mut earlier.as_slice()).unwrap_err();
-        assert_eq!(error.to_string(), "it is not an index of this version");
-    }
 
     #[test]
     fn what_was_taken_back_did_not_arrive_unless_it_came_again() {

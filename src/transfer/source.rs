@@ -1,17 +1,21 @@
-//! The index of a source's tree, in one remote command: the source's clock, then a walk by its `find`.
+//! The index of a source's tree: the source's clock, then a walk by its `find`, in one remote command; on the last pass, when
+//! nothing moves and somebody waits, in several at once.
 
 use super::Job;
 use super::exclude::Excludes;
-use super::index::Index;
+use super::index::{Builder, Index};
 use super::listing;
 use super::probe::Lister;
 use super::running::watch;
+use super::shares::Share;
 use super::stream::check_status;
 use crate::error::{Doing, Error, Result};
 use crate::host::Command;
 use crate::rootfs::attributes::shown;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 /// What a walk of the source gave.
 pub(super) struct Listing {
@@ -32,42 +36,87 @@ const STAT: &str = "QUOTING_STYLE=literal; export QUOTING_STYLE; cd \"$1\" && da
 
 /// The walk alone, for a dry run.
 pub(super) fn find_command(tree: &Path) -> Command {
-    // `/.`: the tree's top may be a link, and is entered then.
-    Command::read("find").arg(tree.join(".")).arg("-xdev").args(listing::FORMAT)
+    find(tree, Share::default())
 }
 
-fn command(tree: &Path, lister: Lister) -> Command {
+fn find(tree: &Path, share: Share) -> Command {
+    // `/.`: the tree's top may be a link, and is entered then.
+    Command::read("find").arg(tree.join(".")).arg("-xdev").args(share.condition()).args(listing::FORMAT)
+}
+
+fn command(tree: &Path, lister: Lister, share: Share) -> Command {
     match lister {
         Lister::Printf => {
-            let find = find_command(tree);
+            let find = find(tree, share);
             Command::read("/bin/sh").args(["-c", FIND, "sh"]).args(find.argv()[1..].iter().cloned())
         }
         Lister::Stat => Command::read("/bin/sh").args(["-c", STAT, "sh"]).arg(tree).arg(listing::STAT_FORMAT),
     }
 }
 
-/// Walks the job's tree on its source.
-pub(super) fn list(job: &Job<'_>, lister: Lister, excludes: &Excludes) -> Result<Listing> {
+/// Walks the job's tree on its source, with a find for each share where that works.
+pub(super) fn list(job: &Job<'_>, lister: Lister, excludes: &Excludes, shares: &[Share]) -> Result<Listing> {
     let doing = || format!("listing {}", job.tree.display());
+    let listing = match lister {
+        Lister::Printf if shares.len() > 1 => list_shared(job, excludes, shares).or_else(|e| {
+            job.cancel.check()?;
+            // A server may allow one session only; what is really wrong shows up again.
+            tracing::warn!("{} finds at once: {}; one alone now", shares.len(), e.chain().join(": "));
+            list_at_once(job, lister, excludes)
+        }),
+        _ => list_at_once(job, lister, excludes),
+    };
+    let listing = listing.doing(doing)?;
+    if listing.index.len() == 0 {
+        return Err(Error::new("there is nothing, not even the top directory")).doing(doing);
+    }
+    Ok(listing)
+}
+
+fn list_at_once(job: &Job<'_>, lister: Lister, excludes: &Excludes) -> Result<Listing> {
+    let seen = |_| job.cancel.check();
+    let (index, clock, bytes) = walk(job, lister, Share::default(), |input| match lister {
+        Lister::Printf => listing::read(input, excludes, seen),
+        Lister::Stat => listing::read_stat(input, excludes, seen),
+    })?;
+    Ok(Listing { index, bytes, clock })
+}
+
+fn list_shared(job: &Job<'_>, excludes: &Excludes, shares: &[Share]) -> Result<Listing> {
+    let builder = Mutex::new(Builder::new(shares.len()));
+    let walks = thread::scope(|scope| {
+        let one = |share: Share| {
+            let read = |input: Input<'_>| listing::read_into(&builder, input, excludes, |_| job.cancel.check());
+            walk(job, Lister::Printf, share, read)
+        };
+        let finds: Vec<_> = shares.iter().map(|share| scope.spawn(move || one(*share))).collect();
+        let broken = || Error::new("the reader of a walk broke down");
+        finds.into_iter().map(|find| find.join().unwrap_or_else(|_| Err(broken()))).collect::<Result<Vec<_>>>()
+    })?;
+    let index = builder.into_inner().unwrap_or_else(PoisonError::into_inner).finish()?;
+    let clock = walks.iter().map(|(_, clock, _)| *clock).min().unwrap_or_default();
+    Ok(Listing { index, bytes: walks.iter().map(|(_, _, bytes)| bytes).sum(), clock })
+}
+
+type Input<'a> = BufReader<Counting<'a, Box<dyn Read + Send>>>;
+
+/// Runs one find. Returns what `read` made of it, the source's clock, and how many bytes came.
+fn walk<T: Send>(
+    job: &Job<'_>,
+    lister: Lister,
+    share: Share,
+    read: impl FnOnce(Input<'_>) -> Result<T> + Send,
+) -> Result<(T, i64, u64)> {
     let mut bytes = 0;
-    let command = command(&job.tree, lister);
+    let command = command(&job.tree, lister, share);
     let ended = watch(job.source, &command, job.cancel, None, |output| {
         let mut input = BufReader::with_capacity(256 << 10, Counting { inner: output, count: &mut bytes });
         let clock = read_clock(&mut input)?;
-        let seen = |_| job.cancel.check();
-        let index = match lister {
-            Lister::Printf => listing::read(input, excludes, seen),
-            Lister::Stat => listing::read_stat(input, excludes, seen),
-        }?;
-        Ok((index, clock))
-    })
-    .doing(doing)?;
-    check_status(job, &command, &ended.output, &["No such file or directory", "Not a directory"], 1).doing(doing)?;
-    let (index, clock) = ended.result.doing(doing)?;
-    if index.len() == 0 {
-        return Err(Error::new("there is nothing, not even the top directory")).doing(doing);
-    }
-    Ok(Listing { index, bytes, clock })
+        Ok((read(input)?, clock))
+    })?;
+    check_status(job, &command, &ended.output, &["No such file or directory", "Not a directory"], 1)?;
+    let (value, clock) = ended.result?;
+    Ok((value, clock, bytes))
 }
 
 /// Walks the job's tree and forgets it, so that a walk after the stop finds everything in the source's memory.

@@ -17,6 +17,7 @@ use super::probe::{self, Lister, Tar, Userland};
 use super::receive::Copy;
 use super::remote::plain_tar;
 use super::saved::{self, Checkpoint, SavedIndexes};
+use super::shares;
 use super::source::{self, Listing};
 use super::verify::{self, Check, Verified};
 use super::writeback::write_to_disk;
@@ -115,7 +116,15 @@ impl StreamEngine {
         let excludes = Excludes::new(&job.excludes);
         let mut meter = Meter::new(job);
         meter.say();
-        let Listing { index, bytes: index_bytes, clock } = source::list(job, userland.lister, &excludes)?;
+        let before = self.saved.before(job);
+        let shares = match job.pass {
+            Pass::Live => Vec::new(),
+            Pass::Final => shares::among(userland.cores, &before.bounds),
+        };
+        let Listing { index, bytes: index_bytes, clock } = source::list(job, userland.lister, &excludes, &shares)?;
+        if job.pass == Pass::Final {
+            before.check(&index)?;
+        }
         let sure_before = clock - i64::try_from(self.unsure.as_secs()).unwrap_or(i64::MAX);
         let earlier = self.saved.earlier(job, &index);
         let known = earlier.trusted && earlier.difference.is_empty();

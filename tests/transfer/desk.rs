@@ -1,6 +1,6 @@
 //! What every test here works at: a source tree, a target, and ways to copy.
 
-use crate::shell_host::ShellHost;
+use crate::shell_host::{ShellHost, write_program};
 use crate::support::{is_root, skip};
 use crate::torture;
 use ovz2lxc::cancel::Cancel;
@@ -133,4 +133,21 @@ pub fn put(tree: &Path, path: &str, content: impl AsRef<[u8]>) {
     let path = tree.join(path);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, content).unwrap();
+}
+
+/// Puts a program before the real one of the same name on the source. `$real` is the real one; what `--version` and
+/// `--help` say is real.
+pub fn instead_of(desk: &mut Desk, program: &str, script: &str) {
+    let dir = desk.temp.path().join("programs");
+    let _ = std::fs::create_dir(&dir);
+    let real = ["/usr/bin", "/bin"].iter().map(|d| Path::new(d).join(program)).find(|p| p.exists()).unwrap();
+    let real = real.display();
+    write_program(
+        &dir.join(program),
+        &format!(
+            "real={real}\ncase \"$1\" in --version|--help) exec $real \"$@\";; esac\ncd '{}'\n{script}",
+            desk.temp.path().display()
+        ),
+    );
+    desk.host = ShellHost::with_programs(&dir);
 }

@@ -1,6 +1,6 @@
 //! Sources that fail, change underneath, or cannot do what is needed, and targets that are full.
 
-use crate::desk::{Desk, next_second, put, rsync, stream};
+use crate::desk::{Desk, instead_of, next_second, put, rsync, stream};
 use crate::shell_host::{ShellHost, write_program};
 use crate::support::skip;
 use crate::torture::{self, pattern};
@@ -11,23 +11,6 @@ use ovz2lxc::transfer::{Engine, Pass, StreamEngine, choose};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Puts a program before the real one of the same name on the source. `$real` is the real one; what `--version` and
-/// `--help` say is real.
-fn instead_of(desk: &mut Desk, program: &str, script: &str) {
-    let dir = desk.temp.path().join("programs");
-    let _ = std::fs::create_dir(&dir);
-    let real = ["/usr/bin", "/bin"].iter().map(|d| Path::new(d).join(program)).find(|p| p.exists()).unwrap();
-    let real = real.display();
-    write_program(
-        &dir.join(program),
-        &format!(
-            "real={real}\ncase \"$1\" in --version|--help) exec $real \"$@\";; esac\ncd '{}'\n{script}",
-            desk.temp.path().display()
-        ),
-    );
-    desk.host = ShellHost::with_programs(&dir);
-}
 
 /// A tree with a few files, in a directory whose name a script can spell.
 fn small_tree(test: &str) -> Option<Desk> {

@@ -18,6 +18,7 @@ mod blocks;
 mod desk;
 mod failures;
 mod hostile;
+mod last_walk;
 mod lesser;
 mod mutations;
 mod resume;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::Result;
 use crate::transfer::exclude::Excludes;
 use crate::transfer::listing;
 
@@ -77,19 +78,19 @@ fn a_million_entries_take_less_than_120_bytes_each_and_their_names() {
         let (mtime, ctime) = (time, time);
         Entry { kind, mode: 0o644, uid: 0, gid: 0, size: 100, blocks: 8, mtime, ctime, links: 1, inode }
     };
-    let mut builder = Builder::new();
-    builder.add(b"", b"", &entry(Kind::Directory, 2)).unwrap();
+    let (mut builder, mut walk) = (Builder::new(1), Walk::default());
+    builder.add(&mut walk, b"", b"", &entry(Kind::Directory, 2)).unwrap();
     let mut inode = 3;
     let mut names = 0;
     // From the last to the first, so that all of them have to move.
     for dir in (0..10_000).rev() {
         let path = format!("directory-{dir:05}");
-        builder.add(path.as_bytes(), b"", &entry(Kind::Directory, inode)).unwrap();
+        builder.add(&mut walk, path.as_bytes(), b"", &entry(Kind::Directory, inode)).unwrap();
         names += path.len();
         for file in (0..99).rev() {
             inode += 1;
             let name = format!("file-{file:02}");
-            builder.add(format!("{path}/{name}").as_bytes(), b"", &entry(Kind::File, inode)).unwrap();
+            builder.add(&mut walk, format!("{path}/{name}").as_bytes(), b"", &entry(Kind::File, inode)).unwrap();
             names += name.len();
         }
     }
@@ -109,4 +110,45 @@ fn a_million_entries_take_less_than_120_bytes_each_and_their_names() {
     }
     assert_eq!(index.path(1), b"directory-00000");
     assert_eq!(index.path(count - 1), b"directory-09999/file-98");
+}
+
+/// What several finds print of [`TREE`]: all directories, and what is in their share.
+fn shared(texts: &[&str]) -> Result<Index> {
+    let builder = std::sync::Mutex::new(Builder::new(texts.len()));
+    for text in texts {
+        listing::read_into(&builder, text.as_bytes(), &Excludes::default(), |_| Ok(()))?;
+    }
+    builder.into_inner().unwrap().finish()
+}
+
+#[test]
+fn several_walks_make_the_index_of_one() {
+    let top = "d 755 0 0 4096 8 1.5 2.5 3 10\0\0\0";
+    let a = "d 700 0 0 1 8 1.0 2.0 2 12\0a\0\0";
+    let b = "d 700 0 0 1 8 1.0 2.0 2 14\0a/b\0\0";
+    let file = "f 4755 1 2 3 8 -2.75 2.0000000010 1 11\0a-b\0\0";
+    let rest = "l 777 0 0 3 0 1.0 2.0 1 13\0a/x\0to\n\0";
+    let last = "f 600 0 0 1 8 1.0 2.0 1 15\0a/b/c\0\0";
+    let one = index(TREE).unwrap();
+    let orders = [
+        [format!("{top}{file}{a}{b}"), format!("{top}{a}{rest}{b}{last}")],
+        [format!("{top}{a}{b}{last}"), format!("{top}{file}{a}{rest}{b}")],
+    ];
+    for [first, second] in &orders {
+        let several = shared(&[first, second]).unwrap();
+        assert_eq!(several.len(), one.len());
+        for position in 0..one.len() {
+            assert_eq!(several.path(position), one.path(position));
+            assert_eq!(several.entry(position), one.entry(position));
+            assert_eq!(several.link(position), one.link(position));
+            assert_eq!((several.parent(position), several.end(position)), (one.parent(position), one.end(position)));
+        }
+    }
+    let said = |first: &str, second: &str| shared(&[first, second]).unwrap_err().chain().join(": ");
+    let other = a.replace(" 12", " 99");
+    assert!(said(&format!("{top}{a}"), &format!("{top}{other}")).contains("became another directory"));
+    assert!(said(&format!("{top}{a}{rest}"), &format!("{top}{a}{rest}")).contains("names x twice"));
+    // A file where another walk saw a directory.
+    assert!(said(&format!("{top}{a}"), &format!("{top}{}", file.replace("a-b", "a"))).contains("names a twice"));
+    assert!(said(&format!("{top}{a}"), rest).contains("not with the top directory"));
 }

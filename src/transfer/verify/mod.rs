@@ -175,7 +175,7 @@ fn compare(job: &Job<'_>, check: &Check<'_>, index: Option<Index>) -> Result<Ver
 }
 
 fn listing(job: &Job<'_>, excludes: &Excludes) -> Result<Index> {
-    Ok(super::source::list(job, probe::stream(job.source)?.lister, excludes)?.index)
+    Ok(super::source::list(job, probe::stream(job.source)?.lister, excludes, &[])?.index)
 }
 
 #[cfg(test)]

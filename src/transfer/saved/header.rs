@@ -1,0 +1,124 @@
+//! What comes before the entries in a saved index.
+
+use crate::error::{Error, Result};
+use crate::transfer::index::Index;
+use crate::transfer::shares;
+use std::io::Read;
+
+const MAGIC: &[u8] = b"ovz2lxc index 4\0";
+/// Where the mark is that says how the pass ended.
+pub(super) const MARK: usize = MAGIC.len();
+/// The mark of a pass that is at work, or did not end well.
+pub(super) const AT_WORK: u8 = b'P';
+const ENDED_WELL: u8 = b'W';
+
+/// What comes before the entries.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    /// The pass ended well.
+    pub(super) whole: bool,
+    /// What the index belongs to.
+    pub(super) key: Vec<u8>,
+    /// The target's [stamp](crate::transfer::stamp).
+    pub(super) stamp: Vec<u8>,
+    pub(super) before: Before,
+}
+
+/// What a pass may know of the source before it lists it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::transfer) struct Before {
+    /// Inode number of the top directory.
+    top: Option<u64>,
+    /// See [`shares::bounds`].
+    pub(in crate::transfer) bounds: Vec<u64>,
+}
+
+impl Header {
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.push(if self.whole { ENDED_WELL } else { AT_WORK });
+        for part in [&self.key, &self.stamp, &self.before.bytes()] {
+            bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(part);
+        }
+        bytes
+    }
+
+    pub(super) fn read(input: &mut impl Read) -> Result<Header> {
+        let mut start = [0; MARK + 1];
+        input.read_exact(&mut start)?;
+        if &start[..MARK] != MAGIC {
+            return Err(Error::new("it is not an index of this version"));
+        }
+        let mut part = || -> Result<Vec<u8>> {
+            let mut length = [0; 8];
+            input.read_exact(&mut length)?;
+            let length = u64::from_le_bytes(length);
+            let mut bytes = Vec::new();
+            if length > 64 << 10 || input.take(length).read_to_end(&mut bytes)? as u64 != length {
+                return Err(Error::new("its beginning is damaged"));
+            }
+            Ok(bytes)
+        };
+        let (key, stamp, before) = (part()?, part()?, Before::read(&part()?));
+        Ok(Header { whole: start[MARK] == ENDED_WELL, key, stamp, before })
+    }
+}
+
+impl Before {
+    pub(super) fn of(index: &Index) -> Before {
+        Before { top: (index.len() > 0).then(|| index.entry(0).inode), bounds: shares::bounds(index) }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.top.iter().chain(&self.bounds).flat_map(|number| number.to_le_bytes()).collect()
+    }
+
+    fn read(bytes: &[u8]) -> Before {
+        let mut numbers = bytes.chunks_exact(8).map(|b| u64::from_le_bytes(b.try_into().unwrap_or_default()));
+        Before { top: numbers.next(), bounds: numbers.collect() }
+    }
+
+    /// Fails when the tree is not the one that was copied before: a file system that is no longer mounted leaves an empty
+    /// directory, and the copy would be emptied too.
+    pub(in crate::transfer) fn check(&self, index: &Index) -> Result<()> {
+        let now = index.entry(0).inode;
+        match self.top {
+            Some(then) if then != now => Err(Error::new(format!(
+                "the tree is not the one of the pass before: its top directory has inode {now}, and had {then}"
+            ))
+            .hint("look whether its file system is still mounted on the source")),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> Header {
+        let before = Before { top: Some(2), bounds: vec![1, 2, 3, u64::MAX, 5, 6, 7] };
+        Header { whole: true, key: b"key".to_vec(), stamp: b"stamp".to_vec(), before }
+    }
+
+    #[test]
+    fn a_header_is_read_as_it_was_written() {
+        assert_eq!(Header::read(&mut header().bytes().as_slice()).unwrap(), header());
+        let nothing = Header { whole: false, before: Before::default(), ..header() };
+        assert_eq!(Header::read(&mut nothing.bytes().as_slice()).unwrap(), nothing);
+    }
+
+    #[test]
+    fn an_index_of_another_version_or_cut_is_not_read() {
+        let ours = header().bytes();
+        // Version 2 had a digest of attributes in each entry, version 3 no bounds.
+        let mut earlier = ours.clone();
+        earlier[MARK - 2] = b'3';
+        let error = Header::read(&mut earlier.as_slice()).unwrap_err();
+        assert_eq!(error.to_string(), "it is not an index of this version");
+        for length in 0..ours.len() {
+            assert!(Header::read(&mut &ours[..length]).is_err(), "{length}");
+        }
+    }
+}
