@@ -122,9 +122,7 @@ impl StreamEngine {
             Pass::Final => shares::among(userland.cores, &before.bounds),
         };
         let Listing { index, bytes: index_bytes, clock } = source::list(job, userland.lister, &excludes, &shares)?;
-        if job.pass == Pass::Final {
-            before.check(&index)?;
-        }
+        before.check(&index, job.pass)?;
         let sure_before = clock - i64::try_from(self.unsure.as_secs()).unwrap_or(i64::MAX);
         let earlier = self.saved.earlier(job, &index);
         let known = earlier.trusted && earlier.difference.is_empty();

@@ -25,7 +25,8 @@ fn the_last_walk_is_shared_by_the_cores_of_the_source() {
     let Some(mut desk) = Desk::new("the_last_walk_is_shared_by_the_cores_of_the_source") else { return };
     large_tree(&desk);
     next_second();
-    let note = "echo \"$*\" | tr '\\n' ' ' >>finds; echo >>finds\n";
+    // One write: several finds note at once.
+    let note = r#"printf '%s\n' "$(echo "$*" | tr '\n' ' ')" >>finds"#.to_owned() + "\n";
     instead_of(&mut desk, "grep", "echo 4");
     instead_of(&mut desk, "find", &format!("{note}exec $real \"$@\""));
     let log = desk.temp.path().join("finds");
@@ -67,13 +68,21 @@ fn a_tree_whose_file_system_is_gone_does_not_empty_its_copy() {
         skip(test, "cannot mount a tmpfs");
         return;
     }
-    put(&desk.source, "d/file", "kept");
+    (0..20).for_each(|number| put(&desk.source, &format!("d/{number}"), "kept"));
     let engine = stream();
     let copied = desk.copy(&engine, Pass::Live);
     host.run_ok(&Command::write("umount").arg(&desk.source)).unwrap();
     copied.unwrap();
-    let error = desk.copy(&engine, Pass::Final).unwrap_err();
-    assert!(error.chain().join(": ").contains("the tree is not the one of the pass before"), "{error:?}");
-    assert!(error.first_hint().unwrap().contains("still mounted"), "{error:?}");
-    assert_eq!(std::fs::read(desk.target.join("d/file")).unwrap(), b"kept");
+    for pass in [Pass::Live, Pass::Final] {
+        let error = desk.copy(&engine, pass).unwrap_err();
+        assert!(error.chain().join(": ").contains("the tree is not the one of the pass before"), "{error:?}");
+        assert!(error.first_hint().unwrap().contains("still mounted"), "{error:?}");
+        assert_eq!(std::fs::read(desk.target.join("d/7")).unwrap(), b"kept");
+    }
+    // Made anew: a live pass takes it, and a last one after that.
+    (0..5).for_each(|number| put(&desk.source, &format!("d/{number}"), "anew"));
+    assert!(desk.copy(&engine, Pass::Final).is_err());
+    desk.copy(&engine, Pass::Live).unwrap();
+    desk.copy(&engine, Pass::Final).unwrap();
+    desk.assert_equal("made anew", &[]);
 }
