@@ -9,8 +9,6 @@ use super::index::Index;
 const LEAST: usize = if cfg!(test) { 64 } else { 20_000 };
 /// Parts between which the bounds lie.
 const PARTS: usize = 8;
-/// More finds than this would read all names again for little.
-const MOST: u32 = 4;
 /// How many entries are looked at for the bounds.
 const SAMPLE: usize = 4096;
 
@@ -52,9 +50,14 @@ pub(super) fn bounds(index: &Index) -> Vec<u64> {
 
 /// Shares a walk of a tree with these [`bounds`] among finds for so many cores.
 pub(super) fn among(cores: u32, bounds: &[u64]) -> Vec<Share> {
-    let count = if bounds.len() == PARTS - 1 { cores.clamp(1, MOST).next_power_of_two() as usize } else { 1 };
-    let count = if count > cores.max(1) as usize { count / 2 } else { count };
-    let bound = |part: usize| (part % count != 0).then(|| bounds[part * PARTS / count - 1]);
+    // More finds would read all names again for little.
+    let count = match cores {
+        _ if bounds.len() != PARTS - 1 => 1,
+        0 | 1 => 1,
+        2 | 3 => 2,
+        _ => 4,
+    };
+    let bound = |part: usize| (1..count).contains(&part).then(|| bounds[part * PARTS / count - 1]);
     (0..count).map(|part| Share { from: bound(part), below: bound(part + 1) }).collect()
 }
 

@@ -5,14 +5,17 @@ use crate::error::{Doing, Error, Result};
 use crate::rootfs::attributes::{Kind, shown};
 use std::collections::HashMap;
 
+/// Where an entry is: the record of its directory, and its name there.
+type Place = (u32, Box<[u8]>);
+
 /// Takes the entries of one walk, or of several of the same tree at once.
 #[derive(Debug)]
 pub(in crate::transfer) struct Builder {
     pub(super) records: Vec<Record>,
     pub(super) names: Vec<u8>,
     whole_seconds: bool,
-    /// With several walks, all of which name all directories: the record of each by that of its own and its name.
-    directories: Option<HashMap<(u32, Box<[u8]>), u32>>,
+    /// With several walks, all of which name all directories: the record of each.
+    directories: Option<HashMap<Place, u32>>,
 }
 
 /// How far a walk is, in which every directory comes before what is in it, names in any order.
