@@ -19,7 +19,6 @@ use sha2::{Digest, Sha256};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 /// How long a look at the source may take.
@@ -150,22 +149,15 @@ pub(super) fn copy(work: &Work<'_>, args: &CopyArgs) -> Result<()> {
     let merged = work.session.merged(&Layer::default(), None);
     let host = work.session.reach(&destination, &merged.connection)?;
     let is_file = Command::read("test").arg("-f").arg(&tree).timeout(LOOK);
-    let index = kept_index(&merged.state_dir, args);
-    // Each question takes a login shell, and neither waits for the other's answer.
-    let (is_file, chosen) = thread::scope(|scope| {
-        let is_file = scope.spawn(|| host.run(&is_file));
-        let chosen = transfer::choose(merged.settings.engine, host.as_ref(), &work.session.local, index.as_deref());
-        (is_file.join(), chosen)
-    });
-    let is_file = is_file.map_err(|_| Error::new("the thread that asks the source broke down"))??.status == 0;
-    let engine: Box<dyn Engine> = if is_file {
+    let engine: Box<dyn Engine> = if host.run(&is_file)?.status == 0 {
         empty(&args.to)?;
         Box::new(ArchiveEngine)
     } else {
         if destination == Destination::Local {
             apart(&tree, &args.to)?;
         }
-        chosen?.engine
+        let index = kept_index(&merged.state_dir, args);
+        transfer::choose(merged.settings.engine, host.as_ref(), &work.session.local, index.as_deref())?.engine
     };
     let target = Rootfs::open(&args.to)?;
     let job = Job {
