@@ -7,7 +7,10 @@ use ovz2lxc::event::{Event, Recorder};
 use ovz2lxc::model::settings::{Compress, Tuning};
 use ovz2lxc::model::size::Bytes;
 use ovz2lxc::transfer::{Engine, Pass};
+use std::fs::{File, hard_link};
 use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 
 fn torture_arrives(test: &str, engine: &dyn Engine, extent: Extent, remote: bool) {
     let Some(mut desk) = Desk::new(test) else { return };
@@ -221,4 +224,37 @@ fn rsync_keeps_what_an_acl_grants_the_group() {
     }
     desk.copy(&rsync(), Pass::Final).unwrap();
     desk.assert_equal("rsync", &[]);
+}
+
+#[test]
+fn files_beyond_4_gib_with_holes_and_tens_of_thousands_of_names_arrive() {
+    let test = "files_beyond_4_gib_with_holes_and_tens_of_thousands_of_names_arrive";
+    let Some(mut desk) = Desk::new(test) else { return };
+    desk.tuning.streams = Some(2.try_into().unwrap());
+    let pieces: [(u64, &[u8]); 4] =
+        [(0, b"first"), ((4 << 30) - 3, b"across"), (5 << 30, b"beyond"), (9 << 30, b"last")];
+    let large = File::create(desk.source.join("large")).unwrap();
+    pieces.iter().for_each(|(at, piece)| large.write_all_at(piece, *at).unwrap());
+    large.set_len((9 << 30) + (1 << 20)).unwrap();
+    let hole = File::create(desk.source.join("hole")).unwrap();
+    hole.set_len(6 << 30).unwrap();
+    put(&desk.source, "names/0", "one of many");
+    let name = |tree: &Path, number: usize| tree.join(format!("names/{number}"));
+    // ext4 has no room for more than 65,000.
+    (1..64_000).for_each(|number| hard_link(name(&desk.source, 0), name(&desk.source, number)).unwrap());
+    desk.copy(&stream(), Pass::Final).unwrap();
+    let there = File::open(desk.target.join("large")).unwrap();
+    for (at, piece) in pieces {
+        let mut found = vec![1; piece.len() + 2];
+        there.read_exact_at(&mut found, at).unwrap();
+        assert_eq!(found, [piece, &[0, 0]].concat(), "{at}");
+    }
+    for (file, mib) in [("large", 1), ("hole", 0)] {
+        let (one, other) = (desk.source.join(file).metadata().unwrap(), desk.target.join(file).metadata().unwrap());
+        assert_eq!((one.len(), one.mtime_nsec()), (other.len(), other.mtime_nsec()));
+        assert!(other.blocks() <= mib << 11, "{file} takes {} blocks", other.blocks());
+    }
+    let first = name(&desk.target, 0).metadata().unwrap();
+    assert_eq!((first.nlink(), first.len()), (64_000, 11));
+    assert!((1..64_000).all(|number| name(&desk.target, number).metadata().unwrap().ino() == first.ino()));
 }
