@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Compares `ovz2lxc copy` with `rsync -aHAXS --numeric-ids` and `tar | ssh | tar`, over ssh on loopback.
 
-The ways take turns, so that a busy machine slows all of them; a copy ends when it is on the target's disk (sync -f). Each
-round gives one ratio to rsync and one to tar, and their medians are printed, with the medians of wall time, of the CPU time of all processes on both sides, and the largest process
-here. All use one cipher. Targets are fresh ext4 images in memory, so no disk decides; --disk puts them below DIR instead.
+The ways take turns, so that a busy machine slows all of them; a copy ends when it is on the target's disk (sync -f). Each round
+gives one ratio to rsync and one to tar, and their medians are printed, with the medians of wall time, of the CPU time of all
+processes on both sides, and the largest process here. All use one cipher. Targets are fresh ext4 images in memory, so no disk decides; --disk puts them below DIR instead.
 
   full     three trees: a distribution's root four times, 50,000 small files, few large files with holes
   delta    50,000 files copied before, then nothing or 1 % of them changed
   million  the same with 1,000,000 entries on tmpfs (needs about 8 GiB of memory)
+  walk     how long 1, 2 and 4 finds at once take for 50,000 files, as they share the last walk of a stopped container
 """
 import argparse, ctypes, os, random, resource, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
 
@@ -277,6 +278,7 @@ def delta(bench, options, count, make):
         if number not in changed:
             changed.append(number)
             change(tree, 100)
+            time.sleep(61)  # or every later round would send it again
         return targets[way], True
 
     bench.rounds(f"1 % changed, {count} entries", ways, options.rounds, tree, prepare)
@@ -287,9 +289,34 @@ def delta(bench, options, count, make):
     shutil.rmtree(tree)
 
 
+def walk(bench, options):
+    tree = bench.fresh("walk")
+    small_files(tree, 50000)
+    inodes = sorted(os.lstat(os.path.join(d, name)).st_ino for d, dirs, files in os.walk(tree) for name in dirs + files)
+    facts = "-printf '%y %m %U %G %s %b %T@ %C@ %n %i\\0' -printf '%P\\0' -printf '%l\\0'"
+    figures = {1: [], 2: [], 4: []}
+    for number in range(options.rounds + 1):
+        for count in figures:
+            bounds = [inodes[len(inodes) * part // count] for part in range(1, count)]
+            shares = zip([None, *bounds], [*bounds, None])
+            finds = []
+            for low, high in shares:
+                share = (f"! -inum -{low} " if low else "") + (f"-inum -{high}" if high else "")
+                share = f"\\( -type d -o {share} \\)" if share else ""
+                finds.append(f"find {tree}/. -xdev {share} {facts} | cat >/dev/null")
+            begun = time.monotonic()
+            subprocess.run(["sh", "-c", " & ".join(finds) + "; wait"], check=True)
+            if number:
+                figures[count].append(time.monotonic() - begun)
+    print(f"\nwalk of {len(inodes)} entries: {options.rounds} rounds")
+    for count, walls in figures.items():
+        ratio = statistics.median(own / one for own, one in zip(walls, figures[1]))
+        print(f"{count} finds {statistics.median(walls):8.3f} s {ratio:8.2f} of one", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=["full", "delta", "million"], default=["full", "delta"])
+    parser.add_argument("what", nargs="*", choices=["full", "delta", "million", "walk"], default=["full", "delta"])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--trees", default="root,small,large")
     parser.add_argument("--ways", default="rsync,tar,stream")
@@ -311,6 +338,8 @@ def main():
             bench = Bench(desk, options.program, image)
             if what == "full":
                 full(bench, options)
+            elif what == "walk":
+                walk(bench, options)
             elif what == "delta":
                 delta(bench, options, 50000, small_files)
             else:
