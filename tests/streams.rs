@@ -72,6 +72,7 @@ impl Desk {
             tree: self.at("tree"),
             target: &root,
             pass,
+            still: false,
             excludes: Vec::new(),
             tuning: self.tuning,
             ctid: "101".to_owned(),

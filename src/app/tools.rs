@@ -165,6 +165,7 @@ pub(super) fn copy(work: &Work<'_>, args: &CopyArgs) -> Result<()> {
         tree,
         target: &target,
         pass: if args.delta { Pass::Final } else { Pass::Live },
+        still: false,
         excludes: Vec::new(),
         tuning: merged.settings.tuning,
         ctid: "copy".into(),

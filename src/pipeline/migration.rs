@@ -8,6 +8,7 @@ use crate::error::{Doing, Error, Result};
 use crate::event::{Event, EventSink};
 use crate::fixup::Catalogue;
 use crate::host::{Command, Host};
+use crate::model::container::Origin;
 use crate::model::finding::Finding;
 use crate::openvz::Node;
 use crate::rootfs::Rootfs;
@@ -166,15 +167,12 @@ impl<'a> Migration<'a> {
         Ok(stats)
     }
 
-    /// Walks the source's tree once more, so that the last pass finds it in the node's memory. It may fail: then that pass
-    /// is a little slower.
+    /// Walks the source's tree once more, so that the last pass finds it in the node's memory. Fails where that pass would
+    /// fail: nothing was stopped yet.
     pub fn warm(&mut self, phase: &str) -> Result<()> {
         self.tree()?;
         let Some(volume) = &self.open else { return Ok(()) };
-        let job = self.job(phase, Pass::Live, volume.rootfs());
-        if let Err(error) = self.tools.engine.warm(&job) {
-            tracing::warn!("walking the tree before the stop: {}", error.chain().join(": "));
-        }
+        self.tools.engine.warm(&self.job(phase, Pass::Live, volume.rootfs()))?;
         self.tools.cancel.check()
     }
 
@@ -209,6 +207,7 @@ impl<'a> Migration<'a> {
             tree: self.plan.container.tree.clone(),
             target,
             pass,
+            still: stands_still(self.plan.container.origin, pass),
             excludes: excludes(),
             tuning: self.plan.tuning,
             ctid: self.ctid(),
@@ -233,8 +232,27 @@ impl<'a> Migration<'a> {
     }
 }
 
+/// Tells whether nothing changes the source any more: the container was stopped. Of a directory on some disk nobody knows.
+fn stands_still(origin: Origin, pass: Pass) -> bool {
+    pass == Pass::Final && origin == Origin::Node
+}
+
 /// What never belongs to a container's tree although it may lie in it: the contents of the kernel's own file systems, the
 /// markers of a running container, the file system's lost+found.
 pub fn excludes() -> Vec<PathBuf> {
     ["proc/*", "sys/*", "lost+found", ".running"].map(PathBuf::from).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_container_that_was_stopped_stands_still() {
+        assert!(stands_still(Origin::Node, Pass::Final));
+        for (origin, pass) in [(Origin::Node, Pass::Live), (Origin::Disk, Pass::Final), (Origin::Archive, Pass::Final)]
+        {
+            assert!(!stands_still(origin, pass), "{origin:?} {pass:?}");
+        }
+    }
 }

@@ -89,6 +89,28 @@ struct Record {
     mode: u16,
 }
 
+impl Record {
+    fn entry(&self) -> Entry {
+        Entry {
+            kind: self.kind,
+            mode: self.mode.into(),
+            uid: self.uid,
+            gid: self.gid,
+            size: self.size,
+            blocks: self.blocks.into(),
+            mtime: Time { seconds: self.mtime, nanoseconds: self.mtime_nanos },
+            ctime: Time { seconds: self.ctime, nanoseconds: self.ctime_nanos },
+            links: self.links.into(),
+            inode: self.inode,
+        }
+    }
+}
+
+fn name_in<'n>(names: &'n [u8], record: &Record) -> &'n [u8] {
+    let start = record.name as usize;
+    &names[start..start + usize::from(record.name_length)]
+}
+
 /// All entries of a tree, in the order of a walk: the top is the first, a directory comes before what is in it.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -105,19 +127,7 @@ impl Index {
 
     /// Returns the entry at a position.
     pub(super) fn entry(&self, position: usize) -> Entry {
-        let record = &self.records[position];
-        Entry {
-            kind: record.kind,
-            mode: record.mode.into(),
-            uid: record.uid,
-            gid: record.gid,
-            size: record.size,
-            blocks: record.blocks.into(),
-            mtime: Time { seconds: record.mtime, nanoseconds: record.mtime_nanos },
-            ctime: Time { seconds: record.ctime, nanoseconds: record.ctime_nanos },
-            links: record.links.into(),
-            inode: record.inode,
-        }
+        self.records[position].entry()
     }
 
     /// Returns all entries in order.
@@ -131,8 +141,7 @@ impl Index {
     }
 
     fn name_of(&self, record: &Record) -> &[u8] {
-        let start = record.name as usize;
-        &self.names[start..start + usize::from(record.name_length)]
+        name_in(&self.names, record)
     }
 
     /// Returns the path of an entry below the top; empty for the top itself.

@@ -68,6 +68,18 @@ pub(super) fn read_into(
     Ok(())
 }
 
+/// Reads what `find` printed and keeps the top directory and the number of entries only; `None` where there is nothing.
+pub(super) fn count(mut input: impl BufRead) -> Result<Option<(Entry, u64)>> {
+    let (mut field, mut top, mut fields) = (Vec::new(), None, 0_u64);
+    while read_field(&mut input, &mut field)? {
+        if fields == 0 {
+            top = parse(&field).map(|(entry, _)| entry);
+        }
+        fields += 1;
+    }
+    Ok(top.map(|top| (top, fields / 3)))
+}
+
 /// Reads what `stat` printed in [`STAT_FORMAT`], as [`read`] does for `find`. Times are of whole seconds.
 pub(super) fn read_stat(
     mut input: impl BufRead,

@@ -75,6 +75,8 @@ pub struct Job<'a> {
     pub target: &'a Rootfs,
     /// Which pass.
     pub pass: Pass,
+    /// Nothing changes the source meanwhile, and that is known: its container was stopped.
+    pub still: bool,
     /// What is left out: paths relative to the top, anchored, each a whole entry or `dir/*` for all below `dir`.
     pub excludes: Vec<PathBuf>,
     /// What it takes of the source and of the way there.
@@ -120,7 +122,7 @@ pub trait Engine: Send + Sync {
     fn commands(&self, source: &dyn Host, tree: &Path, target: &Path, excludes: &[PathBuf]) -> Vec<Command>;
 
     /// Lets the source read its tree's attributes once, so that the walk of the next pass finds them in memory: worth it
-    /// just before the container stops. Does nothing where that is of no use.
+    /// just before the container stops. Does nothing where that is of no use. An error says that the next pass would fail.
     fn warm(&self, job: &Job<'_>) -> Result<()> {
         let _ = job;
         Ok(())

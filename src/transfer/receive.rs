@@ -44,7 +44,7 @@ pub(super) struct Copy<'a> {
     checkpoint: Checkpoint,
     /// Cores of the source.
     pub(super) cores: u64,
-    /// What arrives is wanted on the disk at the end.
+    /// What arrives is written to the disk meanwhile.
     pub(super) to_disk: bool,
 }
 

@@ -7,7 +7,8 @@ use crate::model::settings::Compress;
 use std::ffi::OsString;
 use std::path::Path;
 
-/// Before a program that must not be in anybody's way. `ionice` is tried out: where it is not allowed it runs nothing.
+/// Before a program that must not be in anybody's way: makes it the arguments. `ionice` is tried out: where it is not allowed
+/// it runs nothing.
 const GENTLY: &str = "ionice -c3 true >/dev/null 2>&1 && set -- ionice -c3 \"$@\"\n\
     command -v nice >/dev/null 2>&1 && set -- nice -n 19 \"$@\"\n";
 
@@ -24,11 +25,16 @@ const COMPRESSORS: [(Compress, &str); 3] =
 /// What a script says when there is no compressor.
 pub(super) const NO_COMPRESSOR: &str = "no compressor is installed";
 
+/// Returns the lines of a script that let the program that its arguments are run gently; none where somebody waits for it.
+pub(super) fn gently(job: &Job<'_>) -> &'static str {
+    // At the end a customer waits for his container: nothing is slowed down then.
+    if job.pass == Pass::Live && !job.tuning.full_speed { GENTLY } else { "" }
+}
+
 /// Returns the command that reads names, each ended by NUL, and sends them as an archive. `Auto` is the best compressor
 /// there is.
 pub(super) fn tar_command(job: &Job<'_>, tar: Tar, recursive: bool, compress: Compress) -> Command {
-    // At the end a customer waits for his container: nothing is slowed down then.
-    let gently = job.pass == Pass::Live && !job.tuning.full_speed;
+    let gently = gently(job);
     let mut script = String::new();
     if compress != Compress::None {
         let wanted = COMPRESSORS.iter().filter(|(kind, _)| compress == Compress::Auto || *kind == compress);
@@ -38,9 +44,7 @@ pub(super) fn tar_command(job: &Job<'_>, tar: Tar, recursive: bool, compress: Co
         }
         script.push_str(&format!("[ -n \"$z\" ] || {{ echo '{NO_COMPRESSOR}' >&2; exit 127; }}\n"));
     }
-    if gently {
-        script.push_str(GENTLY);
-    }
+    script.push_str(gently);
     let tar = plain_tar(&job.tree, tar, recursive);
     if script.is_empty() {
         return tar.pipe_stdin();

@@ -5,11 +5,11 @@
 
 mod header;
 
-use super::Job;
 use super::coded::{self, Decoder, Trust};
 use super::difference::{Difference, between};
-use super::index::Index;
+use super::index::{Entry, Index};
 use super::stamp;
+use super::{Job, Pass};
 use crate::error::{Doing, Result};
 use crate::model::finding::Finding;
 use header::{Before, Header};
@@ -70,13 +70,27 @@ impl SavedIndexes {
         self.file.is_some()
     }
 
-    /// Returns what the index that is kept says beforehand; nothing where there is none for this copy.
-    pub(super) fn before(&self, job: &Job<'_>) -> Before {
+    /// Returns what the index that is kept says beforehand; nothing where there is none for this copy. How large the tree
+    /// was counts only where this target was filled from it.
+    pub(super) fn before(&self, job: &Job<'_>) -> Result<Before> {
         let header = match &self.file {
             Some(path) => File::open(path).ok().and_then(|file| Header::read(&mut BufReader::new(file)).ok()),
             None => self.memory().get(&key(job)).and_then(|bytes| Header::read(&mut bytes.as_ref()).ok()),
         };
-        header.filter(|header| header.key == key(job)).map(|header| header.before).unwrap_or_default()
+        let mut before = header.filter(|header| header.key == key(job)).map(|header| header.before).unwrap_or_default();
+        if before.target != stamp::identity(job.target)? {
+            before.entries = 0;
+        }
+        Ok(before)
+    }
+
+    /// Fails when a tree with this top and so many entries is not the one that was copied before.
+    pub(super) fn check(&self, before: &Before, top: &Entry, entries: u64, pass: Pass) -> Result<()> {
+        let mounted = "look whether its file system is still mounted on the source";
+        before.check(top, entries, pass).map_err(|e| match &self.file {
+            Some(path) => e.hint(format!("{mounted}; if the tree was made anew, remove {} first", path.display())),
+            None => e.hint(mounted),
+        })
     }
 
     /// Compares `index` with the one that is kept. Without one, and with one that cannot be read, nothing is known.
@@ -155,8 +169,9 @@ impl SavedIndexes {
             return Ok(Checkpoint::default());
         }
         let trust = |i: usize| Trust { sure: !needed[i] && !young(i), young: young(i) };
+        let before = Before::of(index, stamp::identity(job.target)?);
         let start = || -> std::io::Result<Checkpoint> {
-            let header = Header { whole: false, key: key(job), stamp: Vec::new(), before: Before::of(index) };
+            let header = Header { whole: false, key: key(job), stamp: Vec::new(), before };
             let checksum = replace_file(path, &header.bytes(), index, &trust)?;
             let mut log = BufWriter::new(File::create(log_of(path))?);
             log.write_all(&log_header(checksum))?;
@@ -168,7 +183,8 @@ impl SavedIndexes {
     /// Replaces what is kept by `index`, of a pass that ended well. Returns without a change of the file only on an error.
     pub(super) fn save(&self, job: &Job<'_>, index: &Index, sure: &dyn Fn(usize) -> bool) -> Result<()> {
         let stamp = stamp::of(job).doing(|| format!("looking at {}", job.target.path().display()))?;
-        let header = Header { whole: true, key: key(job), stamp, before: Before::of(index) }.bytes();
+        let before = Before::of(index, stamp::identity(job.target)?);
+        let header = Header { whole: true, key: key(job), stamp, before }.bytes();
         let trust = |i: usize| Trust { sure: sure(i), young: false };
         match &self.file {
             Some(path) => {

@@ -6,7 +6,7 @@
 use super::index::Index;
 
 /// From how many entries on a walk is shared: below, another find costs more than it brings.
-const LEAST: usize = if cfg!(test) { 64 } else { 20_000 };
+pub(super) const LEAST: usize = 20_000;
 /// Parts between which the bounds lie.
 const PARTS: usize = 8;
 /// How many entries are looked at for the bounds.
@@ -37,9 +37,9 @@ impl Share {
     }
 }
 
-/// Returns the inode numbers between eight parts of an index, in order; none when it is not worth it.
+/// Returns the inode numbers between eight parts of an index, in order; none when it is empty.
 pub(super) fn bounds(index: &Index) -> Vec<u64> {
-    if index.len() < LEAST {
+    if index.len() == 0 {
         return Vec::new();
     }
     let mut inodes: Vec<u64> =
@@ -90,10 +90,11 @@ mod tests {
     }
 
     #[test]
-    fn little_is_not_shared() {
+    fn what_is_not_known_is_not_shared() {
         let text = "d 755 0 0 0 0 1.0 1.0 2 2\0\0\0";
         let index = listing::read(text.as_bytes(), &Excludes::default(), |_| Ok(())).unwrap();
-        assert!(bounds(&index).is_empty());
+        assert_eq!(bounds(&index), [2; 7]);
+        assert!(bounds(&Index::default()).is_empty());
         assert_eq!(among(8, &[]), [Share::default()]);
         assert!(Share::default().condition().is_empty());
     }

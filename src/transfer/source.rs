@@ -3,10 +3,11 @@
 
 use super::Job;
 use super::exclude::Excludes;
-use super::index::{Builder, Index};
+use super::index::{Builder, Entry, Index};
 use super::listing;
 use super::probe::Lister;
-use super::running::watch;
+use super::remote::gently;
+use super::running::{watch, watch_until};
 use super::shares::Share;
 use super::stream::check_status;
 use crate::error::{Doing, Error, Result};
@@ -14,6 +15,7 @@ use crate::host::Command;
 use crate::rootfs::attributes::shown;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -26,7 +28,7 @@ pub(super) struct Listing {
     pub(super) clock: i64,
 }
 
-const FIND: &str = "date +%s && exec find \"$@\"";
+const FIND: &str = "date +%s && exec \"$@\"";
 
 /// Feeds the names to `stat`. The status of find comes out on a descriptor of its own.
 const STAT: &str = "QUOTING_STYLE=literal; export QUOTING_STYLE; cd \"$1\" && date +%s || exit 1\n\
@@ -44,12 +46,14 @@ fn find(tree: &Path, share: Share) -> Command {
     Command::read("find").arg(tree.join(".")).arg("-xdev").args(share.condition()).args(listing::FORMAT)
 }
 
-fn command(tree: &Path, lister: Lister, share: Share) -> Command {
+fn command(job: &Job<'_>, lister: Lister, share: Share) -> Command {
+    let tree = &job.tree;
     match lister {
         Lister::Printf => {
-            let find = find(tree, share);
-            Command::read("/bin/sh").args(["-c", FIND, "sh"]).args(find.argv()[1..].iter().cloned())
+            let script = format!("{}{FIND}", gently(job));
+            Command::read("/bin/sh").args(["-c", &script, "sh"]).args(find(tree, share).argv().iter().cloned())
         }
+        // Copies only what rests: nothing is in anybody's way.
         Lister::Stat => Command::read("/bin/sh").args(["-c", STAT, "sh"]).arg(tree).arg(listing::STAT_FORMAT),
     }
 }
@@ -75,7 +79,8 @@ pub(super) fn list(job: &Job<'_>, lister: Lister, excludes: &Excludes, shares: &
 
 fn list_at_once(job: &Job<'_>, lister: Lister, excludes: &Excludes) -> Result<Listing> {
     let seen = |_| job.cancel.check();
-    let (index, clock, bytes) = walk(job, lister, Share::default(), |input| match lister {
+    let command = command(job, lister, Share::default());
+    let (index, clock, bytes) = walk(job, &command, &AtomicBool::new(false), |input| match lister {
         Lister::Printf => listing::read(input, excludes, seen),
         Lister::Stat => listing::read_stat(input, excludes, seen),
     })?;
@@ -83,13 +88,15 @@ fn list_at_once(job: &Job<'_>, lister: Lister, excludes: &Excludes) -> Result<Li
 }
 
 fn list_shared(job: &Job<'_>, excludes: &Excludes, shares: &[Share]) -> Result<Listing> {
-    let builder = Mutex::new(Builder::new(shares.len()));
+    let (builder, failed) = (Mutex::new(Builder::new(shares.len())), AtomicBool::new(false));
+    let one = |share: Share| {
+        let read = |input: Input<'_>| listing::read_into(&builder, input, excludes, |_| job.cancel.check());
+        walk(job, &command(job, Lister::Printf, share), &failed, read)
+            // Nobody waits for the others then.
+            .inspect_err(|_| failed.store(true, Ordering::Relaxed))
+    };
     let walks = thread::scope(|scope| {
-        let one = |share: Share| {
-            let read = |input: Input<'_>| listing::read_into(&builder, input, excludes, |_| job.cancel.check());
-            walk(job, Lister::Printf, share, read)
-        };
-        let finds: Vec<_> = shares.iter().map(|share| scope.spawn(move || one(*share))).collect();
+        let finds: Vec<_> = shares.iter().map(|share| scope.spawn(|| one(*share))).collect();
         let broken = || Error::new("the reader of a walk broke down");
         finds.into_iter().map(|find| find.join().unwrap_or_else(|_| Err(broken()))).collect::<Result<Vec<_>>>()
     })?;
@@ -100,33 +107,37 @@ fn list_shared(job: &Job<'_>, excludes: &Excludes, shares: &[Share]) -> Result<L
 
 type Input<'a> = BufReader<Counting<'a, Box<dyn Read + Send>>>;
 
-/// Runs one find. Returns what `read` made of it, the source's clock, and how many bytes came.
+/// Runs one find, until it ends or `stop` is set. Returns what `read` made of it, the source's clock, and how many bytes came.
 fn walk<T: Send>(
     job: &Job<'_>,
-    lister: Lister,
-    share: Share,
+    command: &Command,
+    stop: &AtomicBool,
     read: impl FnOnce(Input<'_>) -> Result<T> + Send,
 ) -> Result<(T, i64, u64)> {
     let mut bytes = 0;
-    let command = command(&job.tree, lister, share);
-    let ended = watch(job.source, &command, job.cancel, None, |output| {
+    let ended = watch_until(stop, &mut Vec::new(), job.source, command, job.cancel, None, |output| {
         let mut input = BufReader::with_capacity(256 << 10, Counting { inner: output, count: &mut bytes });
         let clock = read_clock(&mut input)?;
         Ok((read(input)?, clock))
     })?;
-    check_status(job, &command, &ended.output, &["No such file or directory", "Not a directory"], 1)?;
-    let (value, clock) = ended.result?;
-    Ok((value, clock, bytes))
+    let status = check_status(job, command, &ended.output, &["No such file or directory", "Not a directory"], 1);
+    match (ended.result, status) {
+        (Ok((value, clock)), status) => status.map(|()| (value, clock, bytes)),
+        // Of output that stops somewhere the reason is how the command ended; it was stopped for any other.
+        (Err(e), Err(reason)) => Err(Error::new(e.chain().join(": ")).because(reason)),
+        (Err(e), Ok(())) => Err(e),
+    }
 }
 
-/// Walks the job's tree and forgets it, so that a walk after the stop finds everything in the source's memory.
-pub(super) fn warm(job: &Job<'_>) -> Result<()> {
-    let command = find_command(&job.tree);
-    let ended = watch(job.source, &command, job.cancel, None, |mut output| {
-        std::io::copy(&mut output, &mut std::io::sink()).doing(|| "reading what find says")
+/// Walks the job's tree and forgets it, so that a walk after the stop finds everything in the source's memory. Returns the
+/// top directory and how many entries there are, as far as they could be read: what could not, the next walk names.
+pub(super) fn warm(job: &Job<'_>) -> Result<Option<(Entry, u64)>> {
+    let ended = watch(job.source, &command(job, Lister::Printf, Share::default()), job.cancel, None, |output| {
+        let mut input = BufReader::with_capacity(256 << 10, output);
+        read_clock(&mut input)?;
+        listing::count(input)
     })?;
-    // What it could not read, the next walk names.
-    ended.result.map(drop)
+    ended.result
 }
 
 fn read_clock(input: &mut impl BufRead) -> Result<i64> {

@@ -45,6 +45,8 @@ pub struct StreamEngine {
     local: Option<Arc<dyn Host>>,
     /// How long to wait before the first attempt to connect again; each later one waits twice as long.
     patience: Duration,
+    /// From how many entries on several finds share the walk of a source that stands still.
+    share_from: u64,
 }
 
 impl Default for StreamEngine {
@@ -63,6 +65,7 @@ impl StreamEngine {
             last: Mutex::default(),
             local: None,
             patience: Duration::from_secs(1),
+            share_from: shares::LEAST as u64,
         }
     }
 
@@ -109,6 +112,13 @@ impl StreamEngine {
         self
     }
 
+    /// Changes from how many entries on several finds share the walk of a source that stands still; default 20,000.
+    #[must_use]
+    pub fn sharing_from(mut self, entries: u64) -> StreamEngine {
+        self.share_from = entries;
+        self
+    }
+
     fn pass(&self, job: &Job<'_>) -> Result<Stats> {
         let started = Instant::now();
         self.keep_index(None);
@@ -116,13 +126,11 @@ impl StreamEngine {
         let excludes = Excludes::new(&job.excludes);
         let mut meter = Meter::new(job);
         meter.say();
-        let before = self.saved.before(job);
-        let shares = match job.pass {
-            Pass::Live => Vec::new(),
-            Pass::Final => shares::among(userland.cores, &before.bounds),
-        };
+        let before = self.saved.before(job)?;
+        let shared = job.still && before.entries >= self.share_from;
+        let shares = if shared { shares::among(userland.cores, &before.bounds) } else { Vec::new() };
         let Listing { index, bytes: index_bytes, clock } = source::list(job, userland.lister, &excludes, &shares)?;
-        before.check(&index, job.pass)?;
+        self.saved.check(&before, &index.entry(0), index.len() as u64, job.pass)?;
         let sure_before = clock - i64::try_from(self.unsure.as_secs()).unwrap_or(i64::MAX);
         let earlier = self.saved.earlier(job, &index);
         let known = earlier.trusted && earlier.difference.is_empty();
@@ -147,7 +155,9 @@ impl StreamEngine {
         let mut received = match &userland.tar {
             Ok(tar) => {
                 let mut copy = Copy::new(job, &index, delta.needed, (*tar, &names), meter, checkpoint);
-                (copy.patience, copy.cores, copy.to_disk) = (self.patience, u64::from(userland.cores), to_disk);
+                (copy.patience, copy.cores) = (self.patience, u64::from(userland.cores));
+                // Of other people's files on the same file system nothing is waited for.
+                copy.to_disk = to_disk && job.target.is_file_system()?;
                 let findings = copy.everything()?;
                 let (needed, arrived, meter, sent) = copy.outcome();
                 Received { needed, arrived, meter, sent, findings }
@@ -214,10 +224,13 @@ impl Engine for StreamEngine {
     }
 
     fn warm(&self, job: &Job<'_>) -> Result<()> {
-        match self.userland(job.source)?.lister {
-            Lister::Printf => source::warm(job).doing(|| format!("walking {}", job.tree.display())),
-            Lister::Stat => Ok(()),
+        if self.userland(job.source)?.lister == Lister::Stat {
+            return Ok(());
         }
+        let doing = || format!("walking {}", job.tree.display());
+        let Some((top, entries)) = source::warm(job).doing(doing)? else { return Ok(()) };
+        // What the next pass would refuse when it is too late.
+        self.saved.check(&self.saved.before(job)?, &top, entries, Pass::Final).doing(doing)
     }
 
     fn run(&self, job: &Job<'_>) -> Result<Stats> {
@@ -246,13 +259,14 @@ pub(super) fn check_status(
 ) -> Result<()> {
     let live = job.pass == Pass::Live && (1..=worst).contains(&output.status);
     let text = String::from_utf8_lossy(&output.stderr);
-    // A name with a newline makes several lines of one message, and the first line may be cut off.
+    // A name with a newline makes several lines of one message, and the first line may be cut off where there are many.
     let strange = text
         .split("\ntar: ")
         .flat_map(|m| m.split("\nfind: "))
         .flat_map(|m| m.split("\nstat: "))
+        .skip(usize::from(output.stderr.len() >= 60 << 10))
         .find(|m| !known.iter().any(|k| m.contains(k)));
-    if output.status == 0 || (live && (strange.is_none() || output.stderr.len() >= 60 << 10)) {
+    if output.status == 0 || (live && strange.is_none()) {
         return Ok(());
     }
     output.clone().ok(command, job.source.label()).map(drop)

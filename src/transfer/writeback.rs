@@ -23,7 +23,7 @@ impl Copy<'_> {
         let mut written = 0;
         while over.recv_timeout(GLANCE) == Err(RecvTimeoutError::Timeout) {
             let bytes = self.meter().bytes;
-            if bytes - written >= STEP {
+            if bytes - written >= STEP && !self.job.cancel.is_set() {
                 written = bytes;
                 write_to_disk(self.job.target)?;
             }

@@ -82,6 +82,7 @@ impl Desk {
             tree: self.source.clone(),
             target: root,
             pass,
+            still: pass == Pass::Final,
             excludes: self.excludes.clone(),
             tuning: self.tuning,
             ctid: "101".to_owned(),

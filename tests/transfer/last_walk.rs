@@ -3,16 +3,17 @@
 use crate::desk::{Desk, instead_of, next_second, put, stream};
 use crate::shell_host::ShellHost;
 use crate::support::skip;
+use ovz2lxc::error::Error;
 use ovz2lxc::host::{Command, Host};
-use ovz2lxc::transfer::Pass;
-use std::os::unix::fs::symlink;
+use ovz2lxc::transfer::{Pass, StreamEngine};
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::time::Duration;
 
-/// More entries than one find walks on the last pass.
-fn large_tree(desk: &Desk) {
-    for dir in 0..40 {
+fn make_tree(desk: &Desk) {
+    for dir in 0..25 {
         let path = desk.source.join(format!("{dir}/sub\n"));
         std::fs::create_dir_all(&path).unwrap();
-        for number in 0..270 {
+        for number in 0..15 {
             std::fs::write(path.join(format!("f{number}")), "").unwrap();
             symlink("x", path.join(format!("l{number}"))).unwrap();
         }
@@ -23,7 +24,7 @@ fn large_tree(desk: &Desk) {
 #[test]
 fn the_last_walk_is_shared_by_the_cores_of_the_source() {
     let Some(mut desk) = Desk::new("the_last_walk_is_shared_by_the_cores_of_the_source") else { return };
-    large_tree(&desk);
+    make_tree(&desk);
     next_second();
     // One write: several finds note at once.
     let note = r#"printf '%s\n' "$(echo "$*" | tr '\n' ' ')" >>finds"#.to_owned() + "\n";
@@ -36,7 +37,7 @@ fn the_last_walk_is_shared_by_the_cores_of_the_source() {
         let walks: Vec<&str> = lines.lines().filter(|line| line.contains("%y")).collect();
         (walks.len(), walks.iter().filter(|line| line.contains("-inum")).count())
     };
-    let engine = stream();
+    let engine = stream().sharing_from(500);
     desk.copy(&engine, Pass::Live).unwrap();
     assert_eq!(finds(), (1, 0));
     put(&desk.source, "7/sub\n/f11", "changed");
@@ -59,6 +60,46 @@ fn the_last_walk_is_shared_by_the_cores_of_the_source() {
 }
 
 #[test]
+fn a_name_that_changes_hands_between_two_finds_is_not_lost() {
+    let Some(mut desk) = Desk::new("a_name_that_changes_hands_between_two_finds_is_not_lost") else { return };
+    let file = |number: &usize| format!("{number}/file");
+    (0..64).for_each(|number| put(&desk.source, &file(&number), number.to_string()));
+    let inode = |number: &usize| desk.source.join(file(number)).metadata().unwrap().ino();
+    let (low, high) = ((0..64).min_by_key(inode).unwrap(), (0..64).max_by_key(inode).unwrap());
+    next_second();
+    instead_of(&mut desk, "grep", "echo 2");
+    let engine = stream().sharing_from(1);
+    desk.copy(&engine, Pass::Live).unwrap();
+    // The find that prints the high inode has passed by when the low one's name gets it; the other comes after that.
+    let rename = format!("mv so*/{high}/file so*/{low}/file; touch renamed");
+    let script = format!(
+        "case \"$*\" in *'! -inum'*) $real \"$@\"; s=$?; {rename}; exit $s;; *-inum*) while [ ! -e renamed ]; do sleep 0.02; done;; esac\n\
+         exec $real \"$@\""
+    );
+    instead_of(&mut desk, "find", &script);
+    desk.copy(&engine, Pass::Final).unwrap();
+    desk.assert_equal("after the renaming", &[]);
+}
+
+#[test]
+fn a_walk_is_gentle_while_the_container_runs() {
+    let test = "a_walk_is_gentle_while_the_container_runs";
+    let Some(mut desk) = Desk::new(test) else { return };
+    let own = desk.host.run_ok(&Command::read("nice")).unwrap().text();
+    if own.trim() == "19" {
+        skip(test, "the tests run with niceness 19, so nothing can be seen to run gentler");
+        return;
+    }
+    instead_of(&mut desk, "find", "nice >>niceness\nexec $real \"$@\"");
+    desk.copy(&stream(), Pass::Live).unwrap();
+    desk.copy(&stream(), Pass::Final).unwrap();
+    desk.tuning.full_speed = true;
+    desk.copy(&stream(), Pass::Live).unwrap();
+    let said = std::fs::read_to_string(desk.temp.path().join("niceness")).unwrap();
+    assert_eq!(said, format!("19\n{own}{own}"));
+}
+
+#[test]
 fn a_tree_whose_file_system_is_gone_does_not_empty_its_copy() {
     let test = "a_tree_whose_file_system_is_gone_does_not_empty_its_copy";
     let Some(desk) = Desk::new(test) else { return };
@@ -69,20 +110,33 @@ fn a_tree_whose_file_system_is_gone_does_not_empty_its_copy() {
         return;
     }
     (0..20).for_each(|number| put(&desk.source, &format!("d/{number}"), "kept"));
-    let engine = stream();
-    let copied = desk.copy(&engine, Pass::Live);
+    let file = desk.temp.path().join("index");
+    let engine = || StreamEngine::with_index_file(&file).unsure_for(Duration::ZERO);
+    let copied = desk.copy(&engine(), Pass::Live).and_then(|_| desk.warm(&engine()));
     host.run_ok(&Command::write("umount").arg(&desk.source)).unwrap();
     copied.unwrap();
-    for pass in [Pass::Live, Pass::Final] {
-        let error = desk.copy(&engine, pass).unwrap_err();
+    let refused = |error: Error| {
         assert!(error.chain().join(": ").contains("the tree is not the one of the pass before"), "{error:?}");
-        assert!(error.first_hint().unwrap().contains("still mounted"), "{error:?}");
+        let hint = error.first_hint().unwrap();
+        assert!(hint.contains("still mounted") && hint.contains(&file.display().to_string()), "{hint}");
         assert_eq!(std::fs::read(desk.target.join("d/7")).unwrap(), b"kept");
-    }
-    // Made anew: a live pass takes it, and a last one after that.
+    };
+    refused(desk.copy(&engine(), Pass::Live).unwrap_err());
+    refused(desk.copy(&engine(), Pass::Final).unwrap_err());
+    // Before a container is stopped for nothing.
+    refused(desk.warm(&engine()).unwrap_err());
+    // Made anew: not on a last pass without a live one.
     (0..5).for_each(|number| put(&desk.source, &format!("d/{number}"), "anew"));
-    assert!(desk.copy(&engine, Pass::Final).is_err());
-    desk.copy(&engine, Pass::Live).unwrap();
-    desk.copy(&engine, Pass::Final).unwrap();
+    refused(desk.copy(&engine(), Pass::Final).unwrap_err());
+    desk.copy(&engine(), Pass::Live).unwrap();
+    desk.copy(&engine(), Pass::Final).unwrap();
     desk.assert_equal("made anew", &[]);
+    // Another target has nothing to lose.
+    std::fs::remove_dir_all(&desk.source).unwrap();
+    put(&desk.source, "x", "small");
+    std::fs::rename(&desk.target, desk.temp.path().join("before")).unwrap();
+    std::fs::create_dir(&desk.target).unwrap();
+    desk.copy(&engine(), Pass::Live).unwrap();
+    std::fs::remove_dir_all(desk.temp.path().join("before")).unwrap();
+    desk.assert_equal("another target", &[]);
 }

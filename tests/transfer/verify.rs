@@ -19,6 +19,7 @@ fn compare(desk: &Desk, engine: &dyn Engine, how: Verify, ids: Option<IdRange>) 
         tree: desk.source.clone(),
         target: &root,
         pass: Pass::Final,
+        still: false,
         excludes: desk.excludes.clone(),
         tuning: Tuning::default(),
         ctid: "101".to_owned(),

@@ -1,12 +1,10 @@
 //! How an index is made: entries as they come, put in order at the end.
 
-use super::{Entry, Index, NONE, Record};
+use super::{Entry, Index, NONE, Record, name_in};
 use crate::error::{Doing, Error, Result};
 use crate::rootfs::attributes::{Kind, shown};
 use std::collections::HashMap;
-
-/// Where an entry is: the record of its directory, and its name there.
-type Place = (u32, Box<[u8]>);
+use std::hash::{BuildHasher, RandomState};
 
 /// Takes the entries of one walk, or of several of the same tree at once.
 #[derive(Debug)]
@@ -14,8 +12,17 @@ pub(in crate::transfer) struct Builder {
     pub(super) records: Vec<Record>,
     pub(super) names: Vec<u8>,
     whole_seconds: bool,
-    /// With several walks, all of which name all directories: the record of each.
-    directories: Option<HashMap<Place, u32>>,
+    /// With several walks, all of which name all directories: what they named.
+    directories: Option<Directories>,
+}
+
+/// The directories that several walks name.
+#[derive(Debug)]
+struct Directories {
+    walks: u32,
+    /// By a hash of the record of the directory that it is in, and its name: the record, and how many walks named it.
+    found: HashMap<u64, (u32, u32)>,
+    hasher: RandomState,
 }
 
 /// How far a walk is, in which every directory comes before what is in it, names in any order.
@@ -31,7 +38,8 @@ pub(in crate::transfer) struct Walk {
 impl Builder {
     /// Makes one that takes so many walks.
     pub(in crate::transfer) fn new(walks: usize) -> Builder {
-        let directories = (walks > 1).then(HashMap::new);
+        let several = u32::try_from(walks).ok().filter(|walks| *walks > 1);
+        let directories = several.map(|walks| Directories { walks, found: HashMap::new(), hasher: RandomState::new() });
         Builder { records: Vec::new(), names: Vec::new(), whole_seconds: true, directories }
     }
 
@@ -48,21 +56,34 @@ impl Builder {
         if parent != NONE && (name.is_empty() || name == b"." || name == b".." || name.contains(&0)) {
             return Err(Error::new(format!("{:?} is not a path below the top", shown(path))));
         }
-        let is_directory = entry.kind == Kind::Directory;
-        let key = || (parent, Box::from(name));
-        let known = self.directories.as_ref().filter(|_| is_directory).and_then(|known| known.get(&key()));
-        let record = match known {
-            Some(record) if self.records[*record as usize].inode == entry.inode => *record,
-            Some(_) => return Err(Error::new(format!("{:?} became another directory meanwhile", shown(path)))),
-            None => {
-                self.push(parent, name, link, entry).doing(|| format!("taking {:?} into the index", shown(path)))?
-            }
-        };
-        if is_directory {
-            self.directories.as_mut().map(|known| known.insert(key(), record));
-            walk.enter(name, record);
+        let doing = || format!("taking {:?} into the index", shown(path));
+        if entry.kind != Kind::Directory {
+            return self.push(parent, name, link, entry).map(drop).doing(doing);
         }
+        let record = self.directory(parent, name, entry).doing(doing)?;
+        walk.enter(name, record);
         Ok(())
+    }
+
+    /// Returns the record of a directory, made by the first walk that names it.
+    fn directory(&mut self, parent: u32, name: &[u8], entry: &Entry) -> Result<u32> {
+        let hash = |directories: &Directories| directories.hasher.hash_one((parent, name));
+        let found = self.directories.as_mut().and_then(|known| known.found.get_mut(&hash(known)));
+        if let Some((record, walks)) = found {
+            let known = &self.records[*record as usize];
+            // Names of two directories have one hash hardly ever; then one walk has to do.
+            let same = known.parent == parent && name_in(&self.names, known) == name;
+            if !same || !known.entry().same_state(entry) {
+                return Err(Error::new("it is not what another walk saw"));
+            }
+            *walks += 1;
+            return Ok(*record);
+        }
+        let record = self.push(parent, name, &[], entry)?;
+        if let Some(known) = &mut self.directories {
+            known.found.insert(hash(known), (record, 1));
+        }
+        Ok(record)
     }
 
     fn push(&mut self, parent: u32, name: &[u8], link: &[u8], entry: &Entry) -> Result<u32> {
@@ -102,7 +123,13 @@ impl Builder {
     }
 
     /// Puts the entries in order.
-    pub(in crate::transfer) fn finish(self) -> Result<Index> {
+    pub(in crate::transfer) fn finish(mut self) -> Result<Index> {
+        if let Some(known) = self.directories.take()
+            && let Some((record, _)) = known.found.values().find(|(_, walks)| *walks != known.walks)
+        {
+            let name = shown(name_in(&self.names, &self.records[*record as usize]));
+            return Err(Error::new(format!("the walks do not agree on directory {name}")));
+        }
         let mut index = Index { records: self.records, names: self.names, whole_seconds: self.whole_seconds };
         if !index.records.is_empty() {
             let order = walk_order(&mut index)?;

@@ -145,10 +145,16 @@ fn several_walks_make_the_index_of_one() {
         }
     }
     let said = |first: &str, second: &str| shared(&[first, second]).unwrap_err().chain().join(": ");
-    let other = a.replace(" 12", " 99");
-    assert!(said(&format!("{top}{a}"), &format!("{top}{other}")).contains("became another directory"));
+    for other in [a.replace(" 12", " 99"), a.replace("1.0", "1.1"), a.replace("2.0", "2.1"), a.replace("700", "701")] {
+        assert!(
+            said(&format!("{top}{a}"), &format!("{top}{other}")).contains("is not what another walk saw"),
+            "{other}"
+        );
+    }
+    assert!(said(&format!("{top}{a}{b}"), &format!("{top}{a}")).contains("do not agree on directory b"));
     assert!(said(&format!("{top}{a}{rest}"), &format!("{top}{a}{rest}")).contains("names x twice"));
     // A file where another walk saw a directory.
-    assert!(said(&format!("{top}{a}"), &format!("{top}{}", file.replace("a-b", "a"))).contains("names a twice"));
+    let file = format!("{top}{}", file.replace("a-b", "a"));
+    assert!(said(&format!("{top}{a}"), &file).contains("do not agree on directory a"));
     assert!(said(&format!("{top}{a}"), rest).contains("not with the top directory"));
 }

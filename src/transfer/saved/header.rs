@@ -1,7 +1,7 @@
 //! What comes before the entries in a saved index.
 
 use crate::error::{Error, Result};
-use crate::transfer::index::Index;
+use crate::transfer::index::{Entry, Index};
 use crate::transfer::{Pass, shares};
 use std::io::Read;
 
@@ -24,11 +24,15 @@ pub(super) struct Header {
     pub(super) before: Before,
 }
 
-/// What a pass may know of the source before it lists it.
+/// What a pass may know before it lists the source.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::transfer) struct Before {
-    /// Inode number of the top directory, and how many entries there were.
-    tree: Option<(u64, u64)>,
+    /// What the target was: see [`stamp::identity`].
+    pub(super) target: Vec<u8>,
+    /// Inode number of the source's top directory.
+    pub(super) top: u64,
+    /// How many entries there were; 0 when nothing is known.
+    pub(in crate::transfer) entries: u64,
     /// See [`shares::bounds`].
     pub(in crate::transfer) bounds: Vec<u64>,
 }
@@ -37,7 +41,7 @@ impl Header {
     pub(super) fn bytes(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.push(if self.whole { ENDED_WELL } else { AT_WORK });
-        for part in [&self.key, &self.stamp, &self.before.bytes()] {
+        for part in [&self.key, &self.stamp, &self.before.target, &self.before.numbers()] {
             bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
             bytes.extend_from_slice(part);
         }
@@ -60,41 +64,39 @@ impl Header {
             }
             Ok(bytes)
         };
-        let (key, stamp, before) = (part()?, part()?, Before::read(&part()?));
+        let (key, stamp) = (part()?, part()?);
+        let before = Before::read(part()?, &part()?);
         Ok(Header { whole: start[MARK] == ENDED_WELL, key, stamp, before })
     }
 }
 
 impl Before {
-    pub(super) fn of(index: &Index) -> Before {
-        let tree = (index.len() > 0).then(|| (index.entry(0).inode, index.len() as u64));
-        Before { tree, bounds: shares::bounds(index) }
+    pub(super) fn of(index: &Index, target: Vec<u8>) -> Before {
+        let top = if index.len() > 0 { index.entry(0).inode } else { 0 };
+        Before { target, top, entries: index.len() as u64, bounds: shares::bounds(index) }
     }
 
-    fn bytes(&self) -> Vec<u8> {
-        let (top, entries) = self.tree.unwrap_or_default();
-        [top, entries].iter().chain(&self.bounds).flat_map(|number| number.to_le_bytes()).collect()
+    fn numbers(&self) -> Vec<u8> {
+        [self.top, self.entries].iter().chain(&self.bounds).flat_map(|number| number.to_le_bytes()).collect()
     }
 
-    fn read(bytes: &[u8]) -> Before {
-        let mut numbers = bytes.chunks_exact(8).map(|b| u64::from_le_bytes(b.try_into().unwrap_or_default()));
-        let tree = numbers.next().zip(numbers.next()).filter(|(_, entries)| *entries > 0);
-        Before { tree, bounds: numbers.collect() }
+    fn read(target: Vec<u8>, numbers: &[u8]) -> Before {
+        let mut numbers = numbers.chunks_exact(8).map(|b| u64::from_le_bytes(b.try_into().unwrap_or_default()));
+        let mut next = || numbers.next().unwrap_or_default();
+        Before { target, top: next(), entries: next(), bounds: numbers.collect() }
     }
 
     /// Fails when the tree is not the one that was copied before: a file system that is no longer mounted leaves an empty
-    /// directory, and the copy would be emptied too. On a live pass another tree that is not much smaller is taken.
-    pub(in crate::transfer) fn check(&self, index: &Index, pass: Pass) -> Result<()> {
-        let (now, count) = (index.entry(0).inode, index.len() as u64);
-        match self.tree {
-            Some((top, entries)) if top != now && (pass == Pass::Final || count < entries / 10) => {
-                Err(Error::new(format!(
-                    "the tree is not the one of the pass before: inode {now} with {count} entries, {top} with {entries} then"
-                ))
-                .hint("look whether its file system is still mounted on the source; a tree that was made anew is copied to an empty target"))
-            }
-            _ => Ok(()),
+    /// directory, and the copy would be emptied too. While the container runs another tree that is not much smaller is taken.
+    pub(in crate::transfer) fn check(&self, top: &Entry, entries: u64, pass: Pass) -> Result<()> {
+        if self.entries == 0 || self.top == top.inode || (pass == Pass::Live && entries >= self.entries / 10) {
+            return Ok(());
         }
+        let (now, then) = (format!("{entries} entries, inode {}", top.inode), self.entries);
+        Err(Error::new(format!(
+            "the tree is not the one of the pass before: {now}, not {then} entries, inode {}",
+            self.top
+        )))
     }
 }
 
@@ -103,7 +105,7 @@ mod tests {
     use super::*;
 
     fn header() -> Header {
-        let before = Before { tree: Some((2, 9)), bounds: vec![1, 2, 3, u64::MAX, 5, 6, 7] };
+        let before = Before { target: b"it".to_vec(), top: 2, entries: 9, bounds: vec![1, 2, 3, u64::MAX, 5, 6, 7] };
         Header { whole: true, key: b"key".to_vec(), stamp: b"stamp".to_vec(), before }
     }
 
