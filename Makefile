@@ -27,7 +27,7 @@ lint: ## format, clippy, rustdoc, shellcheck: every warning is an error
 	@scripts/deps.sh --best-effort build lint
 	@scripts/lint.sh
 
-bench: build ## paired runs of the copy against rsync and tar (about 10 minutes); BENCH=million for 1,000,000 entries
+bench: build ## paired runs of the copy against rsync and tar (about 18 minutes); BENCH=million for 1,000,000 entries
 	@scripts/deps.sh --best-effort bench
 	benches/transfer.py $(BENCH)
 
