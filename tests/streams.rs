@@ -42,10 +42,15 @@ struct Desk {
 impl Desk {
     /// A server, a connection to it, and a tree of `count` files of `size` bytes, every third with a second name.
     fn new(test: &str, client: TransportChoice, count: usize, size: usize) -> Option<Desk> {
+        Desk::with_server(test, "", client, count, size)
+    }
+
+    /// The same with lines of its own in the server's configuration.
+    fn with_server(test: &str, lines: &str, client: TransportChoice, count: usize, size: usize) -> Option<Desk> {
         if !can_run(test) {
             return None;
         }
-        let server = Server::start("");
+        let server = Server::start(lines);
         let temp = tempfile::tempdir().unwrap();
         for number in 0..count {
             let dir = temp.path().join(format!("tree/{}/{}", number % 7, number % 31));
@@ -66,13 +71,17 @@ impl Desk {
     }
 
     fn copy(&self, pass: Pass) -> Result<Stats> {
+        self.copy_with(&StreamEngine::new().reconnect_after(Duration::from_millis(20)), pass)
+    }
+
+    fn copy_with(&self, engine: &StreamEngine, pass: Pass) -> Result<Stats> {
         let root = Rootfs::open(&self.at("target"))?;
-        StreamEngine::new().reconnect_after(Duration::from_millis(20)).run(&Job {
+        engine.run(&Job {
             source: self.host.as_ref(),
             tree: self.at("tree"),
             target: &root,
             pass,
-            still: false,
+            still: pass == Pass::Final,
             excludes: Vec::new(),
             tuning: self.tuning,
             ctid: "101".to_owned(),
@@ -300,6 +309,20 @@ fn the_source_runs_it_gently_while_the_container_lives() {
     let lines: Vec<&str> = said.lines().collect();
     assert!(lines[0].starts_with("19 idle"), "{said}");
     assert!(lines.len() > 1 && lines.iter().skip(1).all(|line| niceness_and_class(line) == own), "{own}\n{said}");
+}
+
+#[test]
+fn a_last_walk_is_shared_also_where_a_server_allows_one_session_only() {
+    let test = "a_last_walk_is_shared_also_where_a_server_allows_one_session_only";
+    for (client, lines) in [(Openssh, ""), (Ssh2, ""), (Openssh, "MaxSessions 1"), (Ssh2, "MaxSessions 1")] {
+        let Some(desk) = Desk::with_server(test, lines, client, 200, 100) else { return };
+        let engine = StreamEngine::new().sharing_from(1);
+        desk.copy_with(&engine, Pass::Live).unwrap();
+        fs::write(desk.at("tree/new"), "new").unwrap();
+        fs::remove_file(desk.at("tree/link-3")).unwrap();
+        desk.copy_with(&engine, Pass::Final).unwrap_or_else(|e| panic!("{client:?} {lines}: {e:?}"));
+        desk.assert_equal(&format!("{client:?} {lines}"));
+    }
 }
 
 /// What the OpenSSH client says that both sides agreed on, with the options that a host hands to rsync.

@@ -168,7 +168,7 @@ impl<'a> Migration<'a> {
     }
 
     /// Walks the source's tree once more, so that the last pass finds it in the node's memory. Fails where that pass would
-    /// fail: nothing was stopped yet.
+    /// refuse the tree: nothing was stopped yet.
     pub fn warm(&mut self, phase: &str) -> Result<()> {
         self.tree()?;
         let Some(volume) = &self.open else { return Ok(()) };

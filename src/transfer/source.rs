@@ -92,8 +92,6 @@ fn list_shared(job: &Job<'_>, excludes: &Excludes, shares: &[Share]) -> Result<L
     let one = |share: Share| {
         let read = |input: Input<'_>| listing::read_into(&builder, input, excludes, |_| job.cancel.check());
         walk(job, &command(job, Lister::Printf, share), &failed, read)
-            // Nobody waits for the others then.
-            .inspect_err(|_| failed.store(true, Ordering::Relaxed))
     };
     let walks = thread::scope(|scope| {
         let finds: Vec<_> = shares.iter().map(|share| scope.spawn(|| one(*share))).collect();
@@ -107,7 +105,9 @@ fn list_shared(job: &Job<'_>, excludes: &Excludes, shares: &[Share]) -> Result<L
 
 type Input<'a> = BufReader<Counting<'a, Box<dyn Read + Send>>>;
 
-/// Runs one find, until it ends or `stop` is set. Returns what `read` made of it, the source's clock, and how many bytes came.
+/// Runs one find, until it ends or `stop` is set; sets that when the find fails, so that nobody waits for others. Where it
+/// could not even start, they end by themselves: a server that allows one session would not let anybody end them.
+/// Returns what `read` made of it, the source's clock, and how many bytes came.
 fn walk<T: Send>(
     job: &Job<'_>,
     command: &Command,
@@ -121,6 +121,7 @@ fn walk<T: Send>(
         Ok((read(input)?, clock))
     })?;
     let status = check_status(job, command, &ended.output, &["No such file or directory", "Not a directory"], 1);
+    stop.fetch_or(status.is_err() || ended.result.is_err(), Ordering::Relaxed);
     match (ended.result, status) {
         (Ok((value, clock)), status) => status.map(|()| (value, clock, bytes)),
         // Of output that stops somewhere the reason is how the command ended; it was stopped for any other.
@@ -132,10 +133,8 @@ fn walk<T: Send>(
 /// Walks the job's tree and forgets it, so that a walk after the stop finds everything in the source's memory. Returns the
 /// top directory and how many entries there are, as far as they could be read: what could not, the next walk names.
 pub(super) fn warm(job: &Job<'_>) -> Result<Option<(Entry, u64)>> {
-    let ended = watch(job.source, &command(job, Lister::Printf, Share::default()), job.cancel, None, |output| {
-        let mut input = BufReader::with_capacity(256 << 10, output);
-        read_clock(&mut input)?;
-        listing::count(input)
+    let ended = watch(job.source, &find_command(&job.tree), job.cancel, None, |output| {
+        listing::count(BufReader::with_capacity(256 << 10, output))
     })?;
     ended.result
 }

@@ -227,9 +227,17 @@ impl Engine for StreamEngine {
         if self.userland(job.source)?.lister == Lister::Stat {
             return Ok(());
         }
+        let (top, entries) = match source::warm(job) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                // Only a last pass that is a little slower.
+                tracing::warn!("walking {} before the stop: {}", job.tree.display(), error.chain().join(": "));
+                return job.cancel.check();
+            }
+        };
+        // What that pass would refuse when it is too late.
         let doing = || format!("walking {}", job.tree.display());
-        let Some((top, entries)) = source::warm(job).doing(doing)? else { return Ok(()) };
-        // What the next pass would refuse when it is too late.
         self.saved.check(&self.saved.before(job)?, &top, entries, Pass::Final).doing(doing)
     }
 

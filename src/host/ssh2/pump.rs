@@ -21,6 +21,10 @@ const STEP_LIMIT_MS: u32 = 60_000;
 const KEEPALIVE_SECONDS: u32 = 15;
 /// After a kill, for the end to be told; then the channel is closed over it.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
+
+/// How often, and after what pause, a session is asked for again while no command runs.
+const BEHIND_TRIES: u32 = 40;
+const BEHIND: Duration = Duration::from_millis(50);
 const READ_SIZE: usize = 256 * 1024;
 const STDERR_READ_SIZE: usize = 64 * 1024;
 
@@ -164,7 +168,7 @@ impl Work {
     fn take_requests(&mut self) -> std::result::Result<bool, Lost> {
         loop {
             match self.inbox.try_recv() {
-                Ok(Start { line, stream, started }) => match self.blocking(|s| open(s, &line)) {
+                Ok(Start { line, stream, started }) => match self.start(&line) {
                     Ok(channel) => {
                         self.running.push(Running {
                             channel,
@@ -178,8 +182,8 @@ impl Work {
                     }
                     Err(e) => {
                         let _ = started.send(Err(e.to_string()));
-                        // libssh2.h: -21 CHANNEL_FAILURE, -22 CHANNEL_REQUEST_DENIED leave the connection sound.
-                        if !matches!(e.code(), ErrorCode::Session(-21 | -22)) {
+                        // -22 is CHANNEL_REQUEST_DENIED: both leave the connection sound.
+                        if !matches!(e.code(), ErrorCode::Session(CHANNEL_FAILURE | -22)) {
                             return Err(Lost(e.to_string()));
                         }
                     }
@@ -188,6 +192,19 @@ impl Work {
                 Err(TryRecvError::Disconnected) => return Ok(true),
             }
         }
+    }
+
+    /// Starts one command. A server that allows one session only may not have noticed yet that the one before ended.
+    fn start(&self, line: &str) -> std::result::Result<Channel, ::ssh2::Error> {
+        for _ in 0..BEHIND_TRIES {
+            match self.blocking(|s| open(s, line)) {
+                Err(e) if e.code() == ErrorCode::Session(CHANNEL_FAILURE) && self.running.is_empty() => {
+                    std::thread::sleep(BEHIND);
+                }
+                other => return other,
+            }
+        }
+        self.blocking(|s| open(s, line))
     }
 
     /// One turn for one command: returns whether bytes moved, and whether it ended.
@@ -394,11 +411,14 @@ impl Work {
                 let _ = self.blocking(|_| channel.close());
                 Ok(())
             }
-            Err(e) if matches!(e.code(), ErrorCode::Session(-21 | -22)) => Ok(()),
+            Err(e) if matches!(e.code(), ErrorCode::Session(CHANNEL_FAILURE | -22)) => Ok(()),
             Err(e) => Err(Lost(e.to_string())),
         }
     }
 }
+
+/// libssh2.h: LIBSSH2_ERROR_CHANNEL_FAILURE.
+const CHANNEL_FAILURE: i32 = -21;
 
 /// libssh2.h: LIBSSH2_ERROR_EAGAIN.
 const EAGAIN: i32 = -37;
