@@ -182,8 +182,8 @@ impl Work {
                     }
                     Err(e) => {
                         let _ = started.send(Err(e.to_string()));
-                        // -22 is CHANNEL_REQUEST_DENIED: both leave the connection sound.
-                        if !matches!(e.code(), ErrorCode::Session(CHANNEL_FAILURE | -22)) {
+                        // The connection is sound after a refusal.
+                        if !matches!(e.code(), ErrorCode::Session(CHANNEL_FAILURE | CHANNEL_REQUEST_DENIED)) {
                             return Err(Lost(e.to_string()));
                         }
                     }
@@ -411,7 +411,7 @@ impl Work {
                 let _ = self.blocking(|_| channel.close());
                 Ok(())
             }
-            Err(e) if matches!(e.code(), ErrorCode::Session(CHANNEL_FAILURE | -22)) => Ok(()),
+            Err(e) if matches!(e.code(), ErrorCode::Session(CHANNEL_FAILURE | CHANNEL_REQUEST_DENIED)) => Ok(()),
             Err(e) => Err(Lost(e.to_string())),
         }
     }
@@ -419,6 +419,9 @@ impl Work {
 
 /// libssh2.h: LIBSSH2_ERROR_CHANNEL_FAILURE.
 const CHANNEL_FAILURE: i32 = -21;
+
+/// libssh2.h: LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED.
+const CHANNEL_REQUEST_DENIED: i32 = -22;
 
 /// libssh2.h: LIBSSH2_ERROR_EAGAIN.
 const EAGAIN: i32 = -37;
