@@ -202,6 +202,32 @@ pub(super) fn mtime_only(mtime: Time) -> Timestamps {
     }
 }
 
+/// Returns the byte that three octal digits at the beginning of a text stand for.
+pub fn octal(text: &[u8]) -> Option<u8> {
+    let digits = text.get(..3).filter(|digits| digits.iter().all(|digit| (b'0'..b'8').contains(digit)))?;
+    u8::try_from(digits.iter().fold(0_u32, |sum, digit| sum * 8 + u32::from(digit - b'0'))).ok()
+}
+
+/// Takes back the escapes `\ooo` that the kernel puts into its tables and getfattr into what it says. Any other backslash
+/// stays as it is.
+pub fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        match octal(after).filter(|_| *first == b'\\') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    bytes
+}
+
 /// Returns a name from a container's tree for people: control characters escaped, bytes that are not UTF-8 as `\xNN`.
 pub fn shown(name: &[u8]) -> String {
     let mut text = String::with_capacity(name.len());

@@ -6,7 +6,7 @@ use super::by_name::script;
 use super::extract::member_path;
 use crate::error::{Error, Result};
 use crate::host::Command;
-use crate::rootfs::attributes::{Xattrs, shown};
+use crate::rootfs::attributes::{Xattrs, shown, unescaped};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::io::{BufRead, BufReader, Read};
@@ -115,27 +115,6 @@ fn attribute(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let pair = |pair: &[u8]| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?);
     Some((name, digits.chunks(2).map(pair).collect::<Option<_>>()?))
-}
-
-/// Takes back what getfattr makes of bytes that would break its lines: `\012`. Some versions leave a backslash as it is.
-fn unescaped(text: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, more)) = rest.split_first() {
-        let octal = |b: &u8| (b'0'..=b'7').contains(b).then(|| u32::from(*b - b'0'));
-        let three = || Some(octal(more.first()?)? << 6 | octal(more.get(1)?)? << 3 | octal(more.get(2)?)?);
-        match three().filter(|_| *first == b'\\').and_then(|n| u8::try_from(n).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &more[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = more;
-            }
-        }
-    }
-    bytes
 }
 
 #[cfg(test)]

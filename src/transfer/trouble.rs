@@ -4,6 +4,7 @@ use super::stream::check_status;
 use super::{Job, Pass};
 use crate::error::Result;
 use crate::host::{Command, Output};
+use crate::rootfs::attributes::octal;
 
 /// What tar says about a tree that changes underneath it.
 const CHANGING: [&str; 7] = [
@@ -135,9 +136,7 @@ fn unescape(name: &[u8]) -> Vec<u8> {
             plain.push(*first);
             continue;
         }
-        let octal = rest.get(..3).filter(|digits| digits.iter().all(|d| (b'0'..b'8').contains(d)));
-        let value = octal.map(|digits| digits.iter().fold(0u32, |sum, d| sum * 8 + u32::from(d - b'0')));
-        if let Some(byte) = value.and_then(|v| u8::try_from(v).ok()) {
+        if let Some(byte) = octal(rest) {
             plain.push(byte);
             rest = &rest[3..];
             continue;

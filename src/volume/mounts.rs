@@ -2,6 +2,7 @@
 
 use crate::error::{Doing, Error, Result};
 use crate::host::Host;
+use crate::rootfs::attributes::unescaped;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -50,7 +51,7 @@ pub(crate) fn mount_of<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount
 fn parse_line(line: &[u8]) -> Option<Mount> {
     let mut words = line.split(|b| *b == b' ');
     let device = text(words.nth(2)?);
-    let point = PathBuf::from(OsString::from_vec(unescape(words.nth(1)?)));
+    let point = PathBuf::from(OsString::from_vec(unescaped(words.nth(1)?)));
     let options = text(words.next()?).split(',').map(str::to_owned).collect();
     // Optional fields end with a single hyphen.
     words.by_ref().find(|w| *w == b"-")?;
@@ -59,27 +60,6 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
 
 fn text(word: &[u8]) -> String {
     String::from_utf8_lossy(word).into_owned()
-}
-
-/// Undoes the kernel's octal escapes of space, tab, newline and backslash.
-fn unescape(word: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(word.len());
-    let mut rest = word;
-    while let Some((first, tail)) = rest.split_first() {
-        let digits = tail.get(..3).filter(|d| *first == b'\\' && d.iter().all(|b| (b'0'..=b'7').contains(b)));
-        let value = digits.and_then(|d| u8::from_str_radix(std::str::from_utf8(d).ok()?, 8).ok());
-        match value {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    bytes
 }
 
 #[cfg(test)]
@@ -115,6 +95,6 @@ mod tests {
 
     #[test]
     fn escapes_that_are_none_stay() {
-        assert_eq!(unescape(b"a\\134b\\9\\04"), b"a\\b\\9\\04");
+        assert_eq!(unescaped(b"a\\134b\\9\\04"), b"a\\b\\9\\04");
     }
 }
