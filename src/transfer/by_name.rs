@@ -1,8 +1,8 @@
 //! Programs on the source that take entries by name: a script that runs in the tree, a list for its standard input.
 
 use super::Job;
-use super::running::watch;
-use crate::error::{Error, Result};
+use super::running::{joined, watch};
+use crate::error::Result;
 use crate::host::Command;
 use std::io::Read;
 
@@ -34,12 +34,7 @@ pub(super) fn run<T: Send>(
     read: impl FnOnce(Box<dyn Read + Send>) -> Result<T> + Send,
 ) -> Result<T> {
     let ended = watch(job.source, script, job.cancel, Some(list), read)?;
-    let status = ended.output.ok(script, job.source.label());
-    match (ended.result, status) {
-        (Ok(value), status) => status.map(|_| value),
-        (Err(e), Err(reason)) => Err(Error::new(e.chain().join(": ")).because(reason)),
-        (Err(e), Ok(_)) => Err(e),
-    }
+    joined(ended.result, ended.output.ok(script, job.source.label()).map(drop))
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use super::archive::{Archive, Member, MemberKind, NoNames};
 use super::exclude::Excludes;
 use super::extract::{Extractor, member_path};
 use super::meter::Meter;
-use super::running::watch;
+use super::running::{joined, watch};
+use super::writeback::write_to_disk;
 use super::{Engine, Job, Stats};
 use crate::cancel::Cancel;
 use crate::error::{Doing, Error, Result};
@@ -55,13 +56,9 @@ impl ArchiveEngine {
             result
         })?;
         // Why a stream ends too early says the program that unpacks it.
-        let status = ended.output.ok(&command, job.source.label()).map(drop);
-        match (ended.result, status) {
-            (Err(cut), Err(why)) => return Err(Error::new(cut.chain().join(": ")).because(why)),
-            (result, status) => result.and(status)?,
-        }
+        joined(ended.result, ended.output.ok(&command, job.source.label()).map(drop))?;
         let findings = extractor.finish()?;
-        rustix::fs::syncfs(job.target).doing(|| format!("writing {} to its disk", job.target.path().display()))?;
+        write_to_disk(job.target)?;
         meter.say();
         let (files, bytes, seconds) = (meter.files, meter.bytes, started.elapsed().as_secs_f64());
         Ok(Stats { engine: self.name().to_owned(), files, bytes, sent_bytes: sent, deleted: 0, seconds, findings })

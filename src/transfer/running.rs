@@ -21,6 +21,14 @@ pub(super) struct Ended<T> {
     pub(super) output: Output,
 }
 
+/// Joins what a reader made of a command's output with how the command ended. Where both failed, the command says why.
+pub(super) fn joined<T>(result: Result<T>, status: Result<()>) -> Result<T> {
+    match (result, status) {
+        (Err(e), Err(reason)) => Err(Error::new(e.chain().join(": ")).because(reason)),
+        (result, status) => result.and_then(|value| status.map(|()| value)),
+    }
+}
+
 /// Runs `command` on `host` while `read` reads its output and `feed`, when given, writes its input. When `read` fails or
 /// a stop is asked for, the command is killed; the result is an error of that kind then.
 pub(super) fn watch<T: Send>(

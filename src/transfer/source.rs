@@ -7,7 +7,7 @@ use super::index::{Builder, Entry, Index};
 use super::listing;
 use super::probe::Lister;
 use super::remote::gently;
-use super::running::{watch, watch_until};
+use super::running::{joined, watch, watch_until};
 use super::shares::Share;
 use super::stream::check_status;
 use crate::error::{Doing, Error, Result};
@@ -122,12 +122,7 @@ fn walk<T: Send>(
     })?;
     let status = check_status(job, command, &ended.output, &["No such file or directory", "Not a directory"], 1);
     stop.fetch_or(status.is_err() || ended.result.is_err(), Ordering::Relaxed);
-    match (ended.result, status) {
-        (Ok((value, clock)), status) => status.map(|()| (value, clock, bytes)),
-        // Of output that stops somewhere the reason is how the command ended; it was stopped for any other.
-        (Err(e), Err(reason)) => Err(Error::new(e.chain().join(": ")).because(reason)),
-        (Err(e), Ok(())) => Err(e),
-    }
+    joined(ended.result, status).map(|(value, clock)| (value, clock, bytes))
 }
 
 /// Walks the job's tree and forgets it, so that a walk after the stop finds everything in the source's memory. Returns the

@@ -6,7 +6,7 @@ use super::extract::{Extractor, member_path};
 use super::parcels::Parcels;
 use super::receive::Copy;
 use super::remote::{NO_COMPRESSOR, plain_tar, tar_command};
-use super::running::watch_until;
+use super::running::{joined, watch_until};
 use super::squeeze::{Gauge, Squeeze};
 use super::trouble::{Verdict, complaints, judge};
 use super::wire::{Bucket, Tally, open};
@@ -218,10 +218,7 @@ impl Copy<'_> {
         match (ended.result, verdict) {
             (Ok(()), verdict) => self.heed(verdict?, list),
             // The reason why a stream is cut is what tar said, or that the connection was lost.
-            (Err(e), Err(reason)) if e.chain().iter().any(|line| line == TRUNCATED) => {
-                let message = e.chain().join(": ");
-                Err(Error::new(message).because(reason))
-            }
+            (Err(e), Err(reason)) if e.chain().iter().any(|line| line == TRUNCATED) => joined(Err(e), Err(reason)),
             (Err(e), _) => Err(e),
         }
     }
