@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-const LOG_MAGIC: &[u8] = b"ovz2lxc log 4\0\0\0";
+const LOG_MAGIC: &[u8] = b"ovz2lxc log 5\0\0\0";
 /// How often what arrived is written down.
 const OFTEN: Duration = Duration::from_secs(3);
 /// What comes before a position that was written down too early; no position is that large.
@@ -77,8 +77,10 @@ impl SavedIndexes {
             Some(path) => File::open(path).ok().and_then(|file| Header::read(&mut BufReader::new(file)).ok()),
             None => self.memory().get(&key(job)).and_then(|bytes| Header::read(&mut bytes.as_ref()).ok()),
         };
-        let mut before = header.filter(|header| header.key == key(job)).map(|header| header.before).unwrap_or_default();
-        if before.target != stamp::identity(job.target)? {
+        let Some(Header { stamp, mut before, .. }) = header.filter(|header| header.key == key(job)) else {
+            return Ok(Before::default());
+        };
+        if !stamp.starts_with(&stamp::identity(job.target)?) {
             before.entries = 0;
         }
         Ok(before)
@@ -169,9 +171,9 @@ impl SavedIndexes {
             return Ok(Checkpoint::default());
         }
         let trust = |i: usize| Trust { sure: !needed[i] && !young(i), young: young(i) };
-        let before = Before::of(index, stamp::identity(job.target)?);
+        let stamp = stamp::identity(job.target)?;
         let start = || -> std::io::Result<Checkpoint> {
-            let header = Header { whole: false, key: key(job), stamp: Vec::new(), before };
+            let header = Header { whole: false, key: key(job), stamp, before: Before::of(index) };
             let checksum = replace_file(path, &header.bytes(), index, &trust)?;
             let mut log = BufWriter::new(File::create(log_of(path))?);
             log.write_all(&log_header(checksum))?;
@@ -183,8 +185,7 @@ impl SavedIndexes {
     /// Replaces what is kept by `index`, of a pass that ended well. Returns without a change of the file only on an error.
     pub(super) fn save(&self, job: &Job<'_>, index: &Index, sure: &dyn Fn(usize) -> bool) -> Result<()> {
         let stamp = stamp::of(job).doing(|| format!("looking at {}", job.target.path().display()))?;
-        let before = Before::of(index, stamp::identity(job.target)?);
-        let header = Header { whole: true, key: key(job), stamp, before }.bytes();
+        let header = Header { whole: true, key: key(job), stamp, before: Before::of(index) }.bytes();
         let trust = |i: usize| Trust { sure: sure(i), young: false };
         match &self.file {
             Some(path) => {

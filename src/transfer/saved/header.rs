@@ -5,7 +5,7 @@ use crate::transfer::index::{Entry, Index};
 use crate::transfer::{Pass, shares};
 use std::io::Read;
 
-const MAGIC: &[u8] = b"ovz2lxc index 4\0";
+const MAGIC: &[u8] = b"ovz2lxc index 5\0";
 /// Where the mark is that says how the pass ended.
 pub(super) const MARK: usize = MAGIC.len();
 /// The mark of a pass that is at work, or did not end well.
@@ -19,7 +19,7 @@ pub(super) struct Header {
     pub(super) whole: bool,
     /// What the index belongs to.
     pub(super) key: Vec<u8>,
-    /// The target's [stamp](crate::transfer::stamp).
+    /// The target's [stamp](crate::transfer::stamp); while a pass is at work only what the target is.
     pub(super) stamp: Vec<u8>,
     pub(super) before: Before,
 }
@@ -27,8 +27,6 @@ pub(super) struct Header {
 /// What a pass may know before it lists the source.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::transfer) struct Before {
-    /// What the target was: see [`stamp::identity`].
-    pub(super) target: Vec<u8>,
     /// Inode number of the source's top directory.
     pub(super) top: u64,
     /// How many entries there were; 0 when nothing is known.
@@ -41,7 +39,7 @@ impl Header {
     pub(super) fn bytes(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.push(if self.whole { ENDED_WELL } else { AT_WORK });
-        for part in [&self.key, &self.stamp, &self.before.target, &self.before.numbers()] {
+        for part in [&self.key, &self.stamp, &self.before.numbers()] {
             bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
             bytes.extend_from_slice(part);
         }
@@ -64,26 +62,25 @@ impl Header {
             }
             Ok(bytes)
         };
-        let (key, stamp) = (part()?, part()?);
-        let before = Before::read(part()?, &part()?);
+        let (key, stamp, before) = (part()?, part()?, Before::read(&part()?));
         Ok(Header { whole: start[MARK] == ENDED_WELL, key, stamp, before })
     }
 }
 
 impl Before {
-    pub(super) fn of(index: &Index, target: Vec<u8>) -> Before {
+    pub(super) fn of(index: &Index) -> Before {
         let top = if index.len() > 0 { index.entry(0).inode } else { 0 };
-        Before { target, top, entries: index.len() as u64, bounds: shares::bounds(index) }
+        Before { top, entries: index.len() as u64, bounds: shares::bounds(index) }
     }
 
     fn numbers(&self) -> Vec<u8> {
         [self.top, self.entries].iter().chain(&self.bounds).flat_map(|number| number.to_le_bytes()).collect()
     }
 
-    fn read(target: Vec<u8>, numbers: &[u8]) -> Before {
+    fn read(numbers: &[u8]) -> Before {
         let mut numbers = numbers.chunks_exact(8).map(|b| u64::from_le_bytes(b.try_into().unwrap_or_default()));
         let mut next = || numbers.next().unwrap_or_default();
-        Before { target, top: next(), entries: next(), bounds: numbers.collect() }
+        Before { top: next(), entries: next(), bounds: numbers.collect() }
     }
 
     /// Fails when the tree is not the one that was copied before: a file system that is no longer mounted leaves an empty
@@ -105,7 +102,7 @@ mod tests {
     use super::*;
 
     fn header() -> Header {
-        let before = Before { target: b"it".to_vec(), top: 2, entries: 9, bounds: vec![1, 2, 3, u64::MAX, 5, 6, 7] };
+        let before = Before { top: 2, entries: 9, bounds: vec![1, 2, 3, u64::MAX, 5, 6, 7] };
         Header { whole: true, key: b"key".to_vec(), stamp: b"stamp".to_vec(), before }
     }
 
@@ -119,9 +116,9 @@ mod tests {
     #[test]
     fn an_index_of_another_version_or_cut_is_not_read() {
         let ours = header().bytes();
-        // Version 2 had a digest of attributes in each entry, version 3 no bounds.
+        // Version 2 had a digest of attributes in each entry, version 3 no bounds, version 4 the target a second time.
         let mut earlier = ours.clone();
-        earlier[MARK - 2] = b'3';
+        earlier[MARK - 2] = b'4';
         let error = Header::read(&mut earlier.as_slice()).unwrap_err();
         assert_eq!(error.to_string(), "it is not an index of this version");
         for length in 0..ours.len() {
