@@ -281,8 +281,8 @@ fn a_target_that_three_streams_fill_is_not_complete() {
         skip(test, "cannot make and mount a loop device");
         return;
     };
-    desk.target.clone_from(&volume.mount);
-    std::fs::remove_dir(desk.target.join("lost+found")).unwrap();
+    desk.target = volume.mount.join("root");
+    std::fs::create_dir(&desk.target).unwrap();
     desk.tuning.streams = Some(3.try_into().unwrap());
     let file = desk.temp.path().join("index");
     let engine = || StreamEngine::with_index_file(&file).unsure_for(Duration::ZERO);
@@ -294,6 +294,7 @@ fn a_target_that_three_streams_fill_is_not_complete() {
     assert_eq!(std::fs::read(desk.target.join("victim")).unwrap(), b"VICTIM");
 
     for pass in [Pass::Live, Pass::Final] {
+        put(&volume.mount, "reserve", pattern(1 << 20));
         for number in 0..9 {
             put(&desk.source, &format!("d/file-{number:02}"), pattern(1_500_000));
         }
@@ -302,8 +303,8 @@ fn a_target_that_three_streams_fill_is_not_complete() {
         let error = desk.copy(&engine(), pass).unwrap_err();
         assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
         let text = all(&error);
-        let volume = desk.target.display().to_string();
-        assert!(text.contains(&volume) && text.contains("d/file-0") && text.contains("No space left"), "{text}");
+        let target = desk.target.display().to_string();
+        assert!(text.contains(&target) && text.contains("d/file-0") && text.contains("No space left"), "{text}");
         assert!(error.first_hint().unwrap().contains("--size"), "{error:?}");
         let pids = std::fs::read_to_string(desk.temp.path().join("pids")).unwrap();
         assert!(pids.lines().count() >= 3, "{pids}");
@@ -312,6 +313,9 @@ fn a_target_that_three_streams_fill_is_not_complete() {
             assert!(!open.is_ok_and(|mut fds| fds.next().is_some()), "tar {pid} still runs");
         }
         std::fs::remove_file(desk.temp.path().join("pids")).unwrap();
+        // Someone makes room: what the failed pass left is anything from a few blocks to some whole files.
+        std::fs::remove_file(volume.mount.join("reserve")).unwrap();
+        volume.host.run_ok(&Command::write("sync").arg("-f").arg(&volume.mount)).unwrap();
         // The pass is known to have been interrupted, so the next one looks at the target and mends it.
         std::fs::write(desk.target.join("victim"), "VICTIM").unwrap();
         (0..9).for_each(|number| put(&desk.source, &format!("d/file-{number:02}"), pattern(20_000)));
