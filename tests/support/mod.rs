@@ -11,20 +11,11 @@ pub mod busybox;
 pub mod chain;
 pub mod fixups;
 pub mod node;
+mod skip;
 pub mod tree;
 
-use std::io::Write;
+pub(crate) use skip::skip;
 use std::path::PathBuf;
-
-/// Records that a test cannot run here, and why; `make test` counts and prints these lines at its end.
-pub fn skip(test: &str, reason: &str) {
-    eprintln!("SKIPPED {test}: {reason}");
-    let log =
-        std::env::var_os("OVZ2LXC_SKIPPED_LOG").map_or_else(|| repository().join("target/skipped.log"), PathBuf::from);
-    if let Ok(mut file) = std::fs::OpenOptions::new().create(true).append(true).open(log) {
-        let _ = writeln!(file, "SKIPPED {test}: {reason}");
-    }
-}
 
 /// The program under test with these arguments, nothing to read, and no say of the environment in its colours.
 pub fn program(args: &[&str]) -> std::process::Command {
