@@ -47,7 +47,8 @@ impl Extractor {
 
     /// Makes `member` at `path`, whatever is there now, with all its attributes. `moved` is told about every piece of
     /// content, and ends the work when it fails. Directories are made now and get their attributes from [`Extractor::finish`]: until then they are nobody's
-    /// but root's, and hand nothing down to what is made in them.
+    /// but root's, and hand nothing down to what is made in them. Returns whether the content ends in zeros, as tar makes
+    /// it end that could not read on.
     pub fn extract<R: BufRead>(
         &mut self,
         path: &[u8],
@@ -55,9 +56,9 @@ impl Extractor {
         archive: &mut Archive<'_, R>,
         cancel: &Cancel,
         moved: &mut dyn FnMut(u64) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let Some(kind) = member.kind.entry_kind() else {
-            return self.hard_link(path, &member_path(&member.link)?);
+            return self.hard_link(path, &member_path(&member.link)?).map(|()| false);
         };
         if path.is_empty() && kind != Kind::Directory {
             return Err(Error::new("the archive wants to replace the top directory"));
@@ -73,17 +74,18 @@ impl Extractor {
         match member.kind {
             MemberKind::File => {
                 let (mut file, birth) = place.make_file(mode).doing(|| format!("making {}", label()))?;
-                write_content(&mut file, member, archive, cancel, moved).doing(|| format!("writing {}", label()))?;
+                let zeros = write_content(&mut file, member, archive, cancel, moved)
+                    .doing(|| format!("writing {}", label()))?;
                 let refused = finish_file(&file, birth, &attributes).doing(|| format!("finishing {}", label()))?;
                 self.refuse(path, refused);
-                return Ok(());
+                return Ok(zeros);
             }
             MemberKind::Directory => {
                 if !path.is_empty() {
                     place.make_directory().doing(|| format!("making directory {}", label()))?;
                 }
                 self.directories.insert(path.to_vec(), attributes);
-                return Ok(());
+                return Ok(false);
             }
             MemberKind::Symlink => place.make_symlink(&member.link).doing(|| format!("making link {}", label()))?,
             MemberKind::CharDevice(major, minor) | MemberKind::BlockDevice(major, minor) => {
@@ -95,7 +97,7 @@ impl Extractor {
         }
         let refused = attributes.apply(place.dir, place.name, kind).doing(|| format!("finishing {}", label()))?;
         self.refuse(path, refused);
-        Ok(())
+        Ok(false)
     }
 
     fn refuse(&mut self, path: &[u8], refused: Vec<String>) {
@@ -159,15 +161,17 @@ impl Extractor {
     }
 }
 
+/// Writes a file's content and returns whether it ends in zeros.
 fn write_content<R: BufRead>(
     file: &mut File,
     member: &Member,
     archive: &mut Archive<'_, R>,
     cancel: &Cancel,
     moved: &mut dyn FnMut(u64) -> Result<()>,
-) -> Result<()> {
+) -> Result<bool> {
     let whole = [(0, member.size)];
     let extents = member.extents.as_deref().unwrap_or(&whole);
+    let mut end = End::default();
     for (offset, length) in extents {
         let mut left = *length;
         if *offset > 0 {
@@ -181,6 +185,7 @@ fn write_content<R: BufRead>(
                 return Err(Error::new("its content is shorter than its size"));
             }
             file.write_all(piece).map_err(full)?;
+            end.pass(piece);
             archive.consume(got);
             left -= got as u64;
             moved(got as u64)?;
@@ -189,7 +194,32 @@ fn write_content<R: BufRead>(
     if member.extents.is_some() {
         file.set_len(member.size).map_err(full)?;
     }
-    Ok(())
+    Ok(end.is_zeros())
+}
+
+/// The end of a content that goes by. tar reads whole blocks, and sends zeros from the first one that it cannot read.
+#[derive(Default)]
+struct End {
+    length: usize,
+    /// How many zeros there were last, as far as they count.
+    zeros: usize,
+}
+
+impl End {
+    const BLOCK: usize = 512;
+
+    fn pass(&mut self, piece: &[u8]) {
+        let tail = &piece[piece.len().saturating_sub(Self::BLOCK)..];
+        let zeros = tail.iter().rev().take_while(|byte| **byte == 0).count();
+        let before = if zeros == piece.len() { self.zeros } else { 0 };
+        self.zeros = (before + zeros).min(Self::BLOCK);
+        self.length = self.length.wrapping_add(piece.len());
+    }
+
+    /// Tells whether the last block is all zeros.
+    fn is_zeros(&self) -> bool {
+        self.length > 0 && self.zeros > (self.length - 1) % Self::BLOCK
+    }
 }
 
 fn full(e: std::io::Error) -> Error {
@@ -199,5 +229,38 @@ fn full(e: std::io::Error) -> Error {
         }
         ErrorKind::FileTooLarge => Error::from(e).hint("the target's file system does not take files of this size"),
         _ => Error::from(e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_ends_in_zeros_when_its_last_block_does() {
+        let ends = |content: &[u8], pieces: usize| {
+            let mut end = End::default();
+            content.chunks(pieces).for_each(|piece| end.pass(piece));
+            end.is_zeros()
+        };
+        let with = |text: usize, zeros: usize| [vec![b'x'; text], vec![0; zeros]].concat();
+        for (text, zeros, expected) in [
+            (0, 0, false),
+            (0, 1, true),
+            (0, 5000, true),
+            (1, 0, false),
+            (1, 511, false),
+            (512, 1, true),
+            (1024, 1024, true),
+            (1025, 511, false),
+            (1025, 512, true),
+            (1030, 512, true),
+            (1030, 500, false),
+            (1024, 0, false),
+        ] {
+            for pieces in [1, 7, 512, 600, 100_000] {
+                assert_eq!(ends(&with(text, zeros), pieces), expected, "{text} and {zeros} in pieces of {pieces}");
+            }
+        }
     }
 }

@@ -26,6 +26,8 @@ const WAITING: u8 = 1;
 const HERE: u8 = 2;
 /// Came, but the source may not have read it well.
 const DOUBTED: u8 = 3;
+/// Came, and is asked for again.
+const AGAIN: u8 = 4;
 
 /// A pass at work; the streams share it.
 pub(super) struct Copy<'a> {
@@ -116,7 +118,7 @@ impl<'a> Copy<'a> {
 
     /// Tells whether an entry came and need not be asked for again in this pass.
     pub(super) fn came(&self, position: usize) -> bool {
-        self.states[position].load(Ordering::Relaxed) != MISSING
+        !matches!(self.states[position].load(Ordering::Relaxed), MISSING | AGAIN)
     }
 
     /// Returns what came of it: what was needed, what is complete, the meter, and the bytes that came over the wire.
@@ -134,15 +136,26 @@ impl<'a> Copy<'a> {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner).push(finding);
     }
 
+    /// Takes an entry as complete but for a directory's attributes.
     pub(super) fn arrive(&self, position: usize) {
+        self.come(position);
+        self.note(position);
+    }
+
+    /// Takes an entry of which nobody knows yet whether the source could read it.
+    pub(super) fn come(&self, position: usize) {
         let state = if self.index.entry(position).kind == Kind::Directory { WAITING } else { HERE };
         let before = self.states[position].swap(state, Ordering::Relaxed);
-        if state == HERE {
-            self.checkpoint.note(position);
-        }
         let mut meter = self.meter();
         meter.files += u64::from(before == MISSING);
         meter.tick();
+    }
+
+    /// Writes down that an entry need not be sent again, should this process end.
+    pub(super) fn note(&self, position: usize) {
+        if self.arrived(position) {
+            self.checkpoint.note(position);
+        }
     }
 
     /// The source had trouble while it sent these: the next pass sends them again.
@@ -153,25 +166,30 @@ impl<'a> Copy<'a> {
         self.checkpoint.take_back(positions);
     }
 
-    /// A stream was given up before it was heard how its tar ended. What tar complained about until then is asked for
-    /// again, with all names of its inode: it may have sent zeros for what it could not read.
-    pub(super) fn take_back(&self, complaint: Complaint, sent: &[usize]) {
-        let again: Vec<usize> = match complaint {
-            Complaint::Nothing => return,
-            Complaint::Anything => sent.to_vec(),
+    /// A stream was given up before it was heard how its tar ended. What may be zeros in place of what could not be read is
+    /// asked for again, with all names of its inode: what tar complained about, and what ends in `zeros`, because the
+    /// complaint may not have come.
+    pub(super) fn take_back(&self, complaint: Complaint, zeros: &[usize], sent: &[usize]) {
+        let mut again = zeros.to_vec();
+        match complaint {
+            Complaint::Nothing => {}
+            Complaint::Anything => again.extend(sent),
             Complaint::Of(names) => {
                 let found = |name: &Vec<u8>| member_path(name).ok().and_then(|path| self.index.find(&path));
                 match names.iter().map(found).collect::<Option<Vec<usize>>>() {
-                    Some(positions) => {
-                        let inodes: HashSet<u64> = positions.iter().map(|i| self.index.entry(*i).inode).collect();
-                        (0..self.index.len()).filter(|i| inodes.contains(&self.index.entry(*i).inode)).collect()
-                    }
-                    None => sent.to_vec(),
+                    Some(positions) => again.extend(positions),
+                    None => again.extend(sent),
                 }
             }
-        };
+        }
+        if again.is_empty() {
+            return;
+        }
+        let inodes: HashSet<u64> = again.iter().map(|i| self.index.entry(*i).inode).collect();
+        let again = (0..self.index.len()).filter(|i| inodes.contains(&self.index.entry(*i).inode));
+        let again: Vec<usize> = again.collect();
         for position in &again {
-            let _ = self.states[*position].compare_exchange(HERE, MISSING, Ordering::Relaxed, Ordering::Relaxed);
+            let _ = self.states[*position].compare_exchange(HERE, AGAIN, Ordering::Relaxed, Ordering::Relaxed);
         }
         self.checkpoint.take_back(&again);
     }

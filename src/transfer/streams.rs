@@ -168,14 +168,18 @@ impl Copy<'_> {
 
     /// Runs one `tar` for a list. Only at a proper end was heard all that it had to say.
     fn run(&self, host: &dyn Host, share: &Share<'_>, extractor: &mut Extractor, list: &List) -> Result<Ended> {
-        let mut said = Vec::new();
-        let result = self.attempt(host, share, extractor, list, &mut said);
+        let mut so_far = SoFar::default();
+        let result = self.attempt(host, share, extractor, list, &mut so_far);
         let reason = match &result {
-            Ok(Ended::Complete) => return result,
+            Ok(Ended::Complete) => {
+                so_far.zeros.into_iter().for_each(|position| self.note(position));
+                return result;
+            }
             Ok(Ended::Otherwise) => Vec::new(),
             Err(e) => e.chain(),
         };
-        self.take_back(complaints(&said, &reason, self.job.pass), &list.positions);
+        let complaint = complaints(&so_far.said, &reason, self.job.pass);
+        self.take_back(complaint, &so_far.zeros, &list.positions);
         result
     }
 
@@ -185,11 +189,12 @@ impl Copy<'_> {
         share: &Share<'_>,
         extractor: &mut Extractor,
         list: &List,
-        said: &mut Vec<u8>,
+        so_far: &mut SoFar,
     ) -> Result<Ended> {
         let compress = share.squeeze.now();
         let command = tar_command(self.job, self.tar, list.recursive, compress);
         let (tally, mut otherwise) = (Tally::default(), false);
+        let SoFar { said, zeros } = so_far;
         let ended = watch_until(&share.stop, said, host, &command, self.job.cancel, Some(&list.names), |output| {
             let input = open(output, share.bucket, &tally, self.job.cancel)?;
             let mut receiver = Receiver {
@@ -200,6 +205,7 @@ impl Copy<'_> {
                 list,
                 next: 0,
                 otherwise: &mut otherwise,
+                zeros,
             };
             receiver.all(extractor)
         });
@@ -255,6 +261,15 @@ impl Copy<'_> {
     }
 }
 
+/// What is known of a stream before its end was heard.
+#[derive(Default)]
+struct SoFar {
+    /// What tar said.
+    said: Vec<u8>,
+    /// What came and ends in zeros: tar may have been unable to read it, and say so later.
+    zeros: Vec<usize>,
+}
+
 /// How the receipt of a list ended.
 enum Ended {
     /// tar sent all that it could.
@@ -287,6 +302,7 @@ struct Receiver<'r, 'c> {
     /// The first name of the list that tar may send next.
     next: usize,
     otherwise: &'r mut bool,
+    zeros: &'r mut Vec<usize>,
 }
 
 impl Receiver<'_, '_> {
@@ -313,14 +329,19 @@ impl Receiver<'_, '_> {
                 return Err(error.hint("the container must not run during the last pass: is it stopped?"));
             }
             let (squeeze, gauge, otherwise) = (&self.share.squeeze, &mut self.gauge, &mut *self.otherwise);
-            extractor.extract(&path, &member, &mut self.archive, cancel, &mut |bytes| {
+            let zeros = extractor.extract(&path, &member, &mut self.archive, cancel, &mut |bytes| {
                 let mut meter = copy.meter();
                 meter.bytes += bytes;
                 meter.tick();
                 *otherwise = gauge.moved(bytes) && squeeze.look(gauge);
                 if *otherwise { Err(Error::new("the stream goes on in another way")) } else { Ok(()) }
             })?;
-            copy.arrive(position);
+            copy.come(position);
+            if zeros {
+                self.zeros.push(position);
+            } else {
+                copy.note(position);
+            }
         }
         self.archive.finish()
     }

@@ -1,6 +1,6 @@
 //! What an engine knows from earlier passes: when it needs no look at the target, and what an interruption leaves.
 
-use crate::desk::{Desk, next_second, put};
+use crate::desk::{Desk, instead_of, next_second, put};
 use crate::shell_host::{ShellHost, write_program};
 use ovz2lxc::transfer::{Pass, StreamEngine};
 use std::fs::rename;
@@ -158,6 +158,29 @@ fn a_first_pass_that_was_interrupted_goes_on_where_it_was() {
     std::fs::write(desk.temp.path().join("index.arrived"), elsewhere).unwrap();
     let stats = desk.copy(&later(&desk), Pass::Live).unwrap();
     assert!(stats.files > 5200, "{stats:?}");
+}
+
+#[test]
+fn what_may_be_zeros_for_what_could_not_be_read_is_not_written_down_before_tar_ended() {
+    let test = "what_may_be_zeros_for_what_could_not_be_read_is_not_written_down_before_tar_ended";
+    let Some(mut desk) = Desk::new(test) else { return };
+    put(&desk.source, "bad", "victim".repeat(700));
+    std::fs::hard_link(desk.source.join("bad"), desk.source.join("bad-too")).unwrap();
+    put(&desk.source, "zeros", [0; 3000]);
+    for number in 0..5200 {
+        put(&desk.source, &format!("d-{:02}/file-{number:04}", number / 100), "x");
+    }
+    next_second();
+    let zeros = r"s/victim/\x00\x00\x00\x00\x00\x00/g";
+    let script = format!("$real \"$@\" | LC_ALL=C sed '{zeros}' | head -c 6000000");
+    instead_of(&mut desk, "tar", &script);
+    desk.copy(&later(&desk), Pass::Live).unwrap_err();
+    assert_eq!(std::fs::read(desk.target.join("bad-too")).unwrap(), [0; 4200]);
+    // Whatever tar had to say about it is not known to a process that was killed.
+    desk.host = ShellHost::default();
+    let stats = desk.copy(&later(&desk), Pass::Final).unwrap();
+    desk.assert_equal("after the interruption", &[]);
+    assert!((1000..4000).contains(&stats.files), "{stats:?}");
 }
 
 #[test]
