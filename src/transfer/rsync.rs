@@ -65,7 +65,10 @@ impl RsyncEngine {
         let mut meter = Meter::new(job);
         meter.say();
         let mut report = Report::default();
-        let empty = std::fs::read_dir(job.target.path())?.all(|e| e.is_ok_and(|e| e.file_name() == "lost+found"));
+        let empty = is_empty(job)?;
+        if !empty {
+            check_source(job)?;
+        }
         let mut doubt = Doubt::None;
         if job.pass == Pass::Final && !empty {
             match self.earlier(job).map(|earlier| changed_since(job, begun - earlier)) {
@@ -171,11 +174,30 @@ impl Engine for RsyncEngine {
         vec![command(&ends, version.unwrap_or(ESCAPES), Doubt::None, &Tuning::default())]
     }
 
+    fn warm(&self, job: &Job<'_>) -> Result<()> {
+        // What the last pass would refuse when it is too late.
+        if is_empty(job)? { Ok(()) } else { check_source(job) }
+    }
+
     fn run(&self, job: &Job<'_>) -> Result<Stats> {
         self.pass(job).doing(|| {
             format!("copying {} from {} to {}", job.tree.display(), job.source.label(), job.target.path().display())
         })
     }
+}
+
+fn is_empty(job: &Job<'_>) -> Result<bool> {
+    Ok(std::fs::read_dir(job.target.path())?.all(|e| e.is_ok_and(|e| e.file_name() == "lost+found")))
+}
+
+/// Fails when there is nothing to copy over a copy: a file system that is no longer mounted leaves an empty directory.
+fn check_source(job: &Job<'_>) -> Result<()> {
+    let tree = job.tree.display();
+    if !job.source.run_ok(&Command::read("ls").arg("-A").arg(job.tree.join(".")))?.stdout.is_empty() {
+        return Ok(());
+    }
+    let hint = "look whether its file system is still mounted on the source; if nothing shall be there, empty the target first";
+    Err(Error::new(format!("{tree} is empty, its copy is not")).hint(hint))
 }
 
 fn key(job: &Job<'_>) -> Vec<u8> {

@@ -1,12 +1,13 @@
 //! The walk of the last pass: shared among finds, and of the tree that was copied before.
 
-use crate::desk::{Desk, instead_of, next_second, put, stream};
+use crate::desk::{Desk, instead_of, next_second, put, rsync, stream};
 use crate::shell_host::ShellHost;
 use crate::support::skip;
 use ovz2lxc::error::Error;
 use ovz2lxc::host::{Command, Host};
 use ovz2lxc::transfer::{Pass, StreamEngine};
 use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::PathBuf;
 use std::time::Duration;
 
 fn make_tree(desk: &Desk) {
@@ -99,21 +100,62 @@ fn a_walk_is_gentle_while_the_container_runs() {
     assert_eq!(said, format!("19\n{own}{own}"));
 }
 
+/// A file system over a desk's source, as long as this lives.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    /// Mounts it, with some files in it.
+    fn below(desk: &Desk, files: usize) -> Option<Mounted> {
+        let mount = Command::write("mount").args(["-t", "tmpfs", "none"]).arg(&desk.source);
+        ShellHost::default().run_ok(&mount).ok()?;
+        (0..files).for_each(|number| put(&desk.source, &format!("d/{number}"), "kept"));
+        Some(Mounted(desk.source.clone()))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = ShellHost::default().run(&Command::write("umount").arg(&self.0));
+    }
+}
+
+#[test]
+fn rsync_does_not_empty_a_copy_whose_source_is_empty() {
+    let test = "rsync_does_not_empty_a_copy_whose_source_is_empty";
+    let Some(desk) = Desk::new(test) else { return };
+    let engine = rsync();
+    // A first copy of nothing is one.
+    desk.copy(&engine, Pass::Live).unwrap();
+    let Some(mounted) = Mounted::below(&desk, 20) else {
+        skip(test, "cannot mount a tmpfs");
+        return;
+    };
+    let copied = desk.copy(&engine, Pass::Live).and_then(|_| desk.warm(&engine));
+    drop(mounted);
+    copied.unwrap();
+    // Also before a container is stopped for nothing.
+    for refused in [desk.copy(&engine, Pass::Live), desk.copy(&engine, Pass::Final)] {
+        let error = refused.unwrap_err();
+        assert!(error.chain().join(": ").contains("is empty, its copy is not"), "{error:?}");
+        assert!(error.first_hint().unwrap().contains("still mounted"), "{error:?}");
+    }
+    assert!(desk.warm(&engine).unwrap_err().first_hint().unwrap().contains("still mounted"));
+    assert_eq!(std::fs::read(desk.target.join("d/7")).unwrap(), b"kept");
+}
+
 #[test]
 fn a_tree_whose_file_system_is_gone_does_not_empty_its_copy() {
     let test = "a_tree_whose_file_system_is_gone_does_not_empty_its_copy";
     let Some(desk) = Desk::new(test) else { return };
-    let host = ShellHost::default();
-    let mount = Command::write("mount").args(["-t", "tmpfs", "none"]).arg(&desk.source);
-    if host.run_ok(&mount).is_err() {
+    let mounted = Mounted::below(&desk, 20);
+    if mounted.is_none() {
         skip(test, "cannot mount a tmpfs");
         return;
     }
-    (0..20).for_each(|number| put(&desk.source, &format!("d/{number}"), "kept"));
     let file = desk.temp.path().join("index");
     let engine = || StreamEngine::with_index_file(&file).unsure_for(Duration::ZERO);
     let copied = desk.copy(&engine(), Pass::Live).and_then(|_| desk.warm(&engine()));
-    host.run_ok(&Command::write("umount").arg(&desk.source)).unwrap();
+    drop(mounted);
     copied.unwrap();
     let refused = |error: Error| {
         assert!(error.chain().join(": ").contains("the tree is not the one of the pass before"), "{error:?}");
