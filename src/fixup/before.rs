@@ -7,11 +7,12 @@
 use super::view::{KEEP_LIMIT, diff};
 use super::{Change, Done, FILE_LIMIT};
 use crate::error::{Doing, Error, Kind, Result};
+use crate::journal::lock;
 use crate::model::finding::Finding;
 use crate::rootfs::look::shown;
 use crate::rootfs::preimage::{Blob, PreImage, State};
 use crate::rootfs::{EntryKind, Look, Rootfs};
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, Mode, StatxFlags};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -108,7 +109,8 @@ impl Before {
             .map_err(|e| Error::from(e).hint("choose a directory that can be written with --state-dir"))
             .doing(doing)?;
         rustix::fs::chmod(&dir, Mode::from_raw_mode(0o700)).doing(doing)?;
-        let lock = lock(&dir)?;
+        let locked = || Error::of(Kind::Locked, "another run changes the tree").hint("wait for it, then try again");
+        let lock = lock::take(&dir)?.ok_or_else(locked)?;
         let path = dir.join(LINES);
         let mut file = File::options().read(true).append(true).create(true).open(&path).doing(doing)?;
         let lines = read(&mut file).doing(|| format!("reading {}", path.display()))?;
@@ -281,21 +283,6 @@ fn read(file: &mut File) -> Result<Vec<Line>> {
     }
     let lines = text[..whole].split(|b| *b == b'\n').filter(|l| !l.is_empty()).enumerate();
     lines.map(|(n, l)| serde_json::from_slice(l).map_err(|e| Error::new(format!("line {}: {e}", n + 1)))).collect()
-}
-
-fn lock(dir: &Path) -> Result<OwnedFd> {
-    let path = dir.join("lock");
-    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let doing = || format!("locking {}", path.display());
-    let lock = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600)).doing(doing)?;
-    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(lock),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            Err(Error::of(Kind::Locked, "another run changes the tree").hint("wait for it, then try again"))
-                .doing(doing)
-        }
-        Err(e) => Err(e).doing(doing),
-    }
 }
 
 /// Removes a directory of ours and the two above it, as far as they are empty.

@@ -3,12 +3,13 @@
 //! One directory a container under the state directory, `CTID@NODE/`, with `lock`, `journal.jsonl`, `plan.json` and the
 //! report of the last run. A record is on disk (fsync) before the step that it announces begins.
 
+pub mod lock;
 mod record;
 
 pub use record::{Record, StepState, states};
 
 use crate::error::{Doing, Error, Kind, Result};
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::Mode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::File;
@@ -219,19 +220,11 @@ fn read_bounded(path: &Path) -> Result<Option<Vec<u8>>> {
 }
 
 fn take_lock(dir: &Path) -> Result<OwnedFd> {
-    let path = dir.join("lock");
-    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let lock =
-        rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600)).doing(|| format!("opening {}", path.display()))?;
-    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(lock),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let what = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            Err(Error::of(Kind::Locked, format!("another run works on {what}"))
-                .hint("wait for it, or look at it with: ovz2lxc status"))
-        }
-        Err(e) => Err(e).doing(|| format!("locking {}", path.display())),
-    }
+    lock::take(dir)?.ok_or_else(|| {
+        let what = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        Error::of(Kind::Locked, format!("another run works on {what}"))
+            .hint("wait for it, or look at it with: ovz2lxc status")
+    })
 }
 
 /// Keeps room for the records of one run: the volume may fill the file system that the journal is on.
