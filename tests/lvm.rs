@@ -166,7 +166,7 @@ fn a_logical_volume_is_removed_only_when_it_is_ours_and_idle() {
         lvm(replay().then(lvs(&[idle, CONF])).then(remove.clone())).destroy(&lv_plan()).unwrap();
     }
     lvm(replay().then(lvs(&[CONF]))).destroy(&lv_plan()).expect("absent is fine");
-    let open = lvm(times(5, OPEN)).destroy(&lv_plan()).unwrap_err();
+    let open = lvm(times(14, OPEN)).destroy(&lv_plan()).unwrap_err();
     assert_eq!(open.chain(), ["removing logical volume shared_vg/lxc-t1", "it is in use on this node"]);
     let strange = lvm(replay().then(lvs(&[STRANGE, CONF]))).destroy(&lv_plan()).unwrap_err();
     assert!(strange.chain()[1].contains("something else made it"));

@@ -33,14 +33,24 @@ struct Mount {
     mounted: bool,
 }
 
-/// Looks again for up to a second while something has a volume open: udev reads a device after every mkfs and unmount.
-/// Returns the last look, and whether the volume was still busy then.
-pub(crate) fn look_patiently<T>(mut look: impl FnMut() -> Result<T>, busy: impl Fn(&T) -> bool) -> Result<(T, bool)> {
+/// How often a look is taken before a volume is opened: a second, because udev reads a device after every mkfs and unmount.
+pub(crate) const BEFORE_OPENING: u32 = ATTEMPTS;
+
+/// How often before one is removed: nine seconds, because a container that has just ended leaves the kernel much to write.
+pub(crate) const BEFORE_REMOVING: u32 = 14;
+
+/// Looks several times while something has a volume open, with growing pauses. Returns the last look, and whether the
+/// volume was still busy then.
+pub(crate) fn look_patiently<T>(
+    looks: u32,
+    mut look: impl FnMut() -> Result<T>,
+    busy: impl Fn(&T) -> bool,
+) -> Result<(T, bool)> {
     let mut attempt = 1;
     loop {
         let seen = look()?;
         let still = busy(&seen);
-        if !still || attempt == ATTEMPTS {
+        if !still || attempt == looks {
             return Ok((seen, still));
         }
         std::thread::sleep(Duration::from_millis(100) * attempt);

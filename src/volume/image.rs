@@ -30,8 +30,8 @@ impl Image {
         Ok(text.split_whitespace().map(str::to_owned).collect())
     }
 
-    fn loops_after_a_while(&self, file: &Path) -> Result<(Vec<String>, bool)> {
-        guard::look_patiently(|| self.loops(file), |devices| !devices.is_empty())
+    fn loops_after_a_while(&self, looks: u32, file: &Path) -> Result<(Vec<String>, bool)> {
+        guard::look_patiently(looks, || self.loops(file), |devices| !devices.is_empty())
     }
 
     fn fill(&self, plan: &VolumePlan) -> Result<()> {
@@ -83,7 +83,7 @@ impl Storage for Image {
     fn open(&self, plan: &VolumePlan, mount_point: &Path) -> Result<Box<dyn OpenVolume>> {
         place::check_path(&plan.path)?;
         regular(&plan.path).doing(|| format!("opening image {}", plan.path.display()))?;
-        let (devices, busy) = self.loops_after_a_while(&plan.path)?;
+        let (devices, busy) = self.loops_after_a_while(guard::BEFORE_OPENING, &plan.path)?;
         let source = Source { path: &plan.path, image: true, devices: &devices, fs: plan.fs, busy };
         guard::mount(&self.host, &source, mount_point)
     }
@@ -95,7 +95,7 @@ impl Storage for Image {
             return place::remove_parent(plan);
         }
         regular(&plan.path).doing(what)?;
-        if self.loops_after_a_while(&plan.path)?.1 {
+        if self.loops_after_a_while(guard::BEFORE_REMOVING, &plan.path)?.1 {
             let why = Error::new("it is in use: a loop device is attached to it");
             return Err(why.hint(format!("stop the container, then see losetup -j {}", plan.path.display())))
                 .doing(what);

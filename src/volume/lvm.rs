@@ -179,7 +179,8 @@ impl Storage for Lvm {
         if !before.active() {
             self.ensure_active(plan, &names).doing(what)?;
         }
-        let (volume, busy) = guard::look_patiently(|| self.existing(&names), Volume::open).doing(what)?;
+        let (volume, busy) =
+            guard::look_patiently(guard::BEFORE_OPENING, || self.existing(&names), Volume::open).doing(what)?;
         let devices: Vec<String> = volume.device().into_iter().collect();
         let source = Source { path: &plan.path, image: false, devices: &devices, fs: plan.fs, busy };
         guard::mount(&self.host, &source, mount_point).doing(what)
@@ -189,7 +190,8 @@ impl Storage for Lvm {
         let names = names(plan)?;
         let what = || format!("removing logical volume {}", names.full());
         let is_open = |volume: &Option<Volume>| volume.as_ref().is_some_and(Volume::open);
-        let (volume, busy) = guard::look_patiently(|| self.find(&names), is_open).doing(what)?;
+        let (volume, busy) =
+            guard::look_patiently(guard::BEFORE_REMOVING, || self.find(&names), is_open).doing(what)?;
         let Some(volume) = volume else { return Ok(()) };
         if !volume.tagged(TAG) {
             let why = Error::new(format!("it has no tag {TAG}, so something else made it"));
