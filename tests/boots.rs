@@ -227,8 +227,14 @@ fn wait(about: &str, limit: Duration, mut seen: impl FnMut() -> Result<(), Strin
 /// Starts a guest and looks at it from outside until it is up.
 fn start(lab: &Lab, index: usize, guest: &Guest) {
     let log = lab.lxc_path().join(guest.name).join("start.log");
-    let started = lab.lxc("lxc-start", guest, &["-d", "-l", "INFO", "-o", log.to_str().unwrap()]).output().unwrap();
+    let start = || {
+        let _ = fs::remove_file(&log);
+        lab.lxc("lxc-start", guest, &["-d", "-l", "INFO", "-o", log.to_str().unwrap()]).output().unwrap()
+    };
     let said = || fs::read_to_string(&log).unwrap_or_default().lines().rev().take(20).collect::<Vec<_>>().join("\n");
+    // LXC gives up when another one was faster with the loop device that it chose.
+    let taken = |started: &Output| !started.status.success() && said().contains("Failed to set loop fd");
+    let started = (0..10).map(|_| start()).find(|started| !taken(started)).unwrap_or_else(start);
     assert!(started.status.success(), "{}: {}", guest.name, said());
     let address = address(index);
     let limit = Duration::from_secs(120);
@@ -257,11 +263,11 @@ fn start(lab: &Lab, index: usize, guest: &Guest) {
 /// Asks for a clean stop with SIGPWR, or what the init takes for it, and waits for it; nothing is killed.
 fn stop(lab: &Lab, guest: &Guest) {
     let clock = Instant::now();
-    let output = lab.lxc("lxc-stop", guest, &["--nokill", "-t", "20"]).output().unwrap();
+    let output = lab.lxc("lxc-stop", guest, &["--nokill", "-t", "60"]).output().unwrap();
     let state = lab.lxc("lxc-info", guest, &["-sH"]).output().unwrap();
     let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
     assert!(
-        state == "STOPPED" && clock.elapsed() < Duration::from_secs(20),
+        state == "STOPPED" && clock.elapsed() < Duration::from_secs(60),
         "{}: {state} after {:?}: {}\n{}",
         guest.name,
         clock.elapsed(),

@@ -172,7 +172,7 @@ fn target_is_alive(bench: &Bench, name: &str) {
     assert_eq!(bench.lxc_state(name), "RUNNING");
     assert!(bench.inside("ping", &["-c", "1", "-W", "5", ADDRESS]).status.success(), "the address does not answer");
     let banner = "exec 3<>/dev/tcp/10.77.0.101/22; head -c 4 <&3";
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(60);
     loop {
         let output = bench.inside("timeout", &["5", "bash", "-c", banner]);
         if output.stdout == b"SSH-" {
@@ -200,11 +200,17 @@ fn console_shows_login(bench: &Bench, name: &str) {
     let path = bench.lxc_path();
     for tty in ["1", "0"] {
         let command = format!("lxc-console -P {} -n {name} -t {tty}", path.display());
-        // A newline makes a getty that has printed its prompt before we came print it again.
+        // A newline makes a getty that has printed its prompt before we came print it again; a getty of systemd may come later.
         let script = format!("(sleep 1; printf '\\n'; sleep 2) | timeout 6 script -qec '{command}' /dev/null");
-        let output = bench.inside("bash", &["-c", &script]);
-        let seen = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(seen.contains("login:"), "no login on tty {tty} of {}: {seen}", bench.test);
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let output = bench.inside("bash", &["-c", &script]);
+            let seen = String::from_utf8_lossy(&output.stdout).into_owned();
+            if seen.contains("login:") {
+                break;
+            }
+            assert!(Instant::now() < until, "no login on tty {tty} of {}: {seen}", bench.test);
+        }
     }
 }
 

@@ -91,7 +91,7 @@ impl Bench {
 
     fn wait_for_sshd(&self) {
         let banner = format!("exec 3<>/dev/tcp/{ADDRESS}/22; head -c 4 <&3");
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + Duration::from_secs(60);
         while self.inside("timeout", &["5", "bash", "-c", &banner]).stdout != b"SSH-" {
             assert!(Instant::now() < until, "sshd does not answer");
             std::thread::sleep(Duration::from_millis(200));

@@ -544,8 +544,11 @@ fn a_run_that_was_killed_with_an_image_open_is_resumed() {
     std::fs::remove_dir_all(desk.path(area)).unwrap();
     image(&desk, &tree, area, 2);
     // A program that stands in for tar and never ends keeps the copy where it is.
-    desk.write("bin/tar", "#!/bin/sh\ncase \"$*\" in *--no-recursion*--files-from*) echo $$ >\"$MARK.new\"; mv \"$MARK.new\" \"$MARK\"; exec sleep 600;; esac\nexec /bin/tar \"$@\"\n");
-    done(tool("chmod").arg("755").arg(desk.path("bin/tar")));
+    std::fs::create_dir_all(desk.path("bin")).unwrap();
+    support::program::write_program(
+        &desk.path("bin/tar"),
+        "#!/bin/sh\ncase \"$*\" in *--no-recursion*--files-from*) echo $$ >\"$MARK.new\"; mv \"$MARK.new\" \"$MARK\"; exec sleep 600;; esac\nexec /bin/tar \"$@\"\n",
+    );
     let mut command = support::program(&["--progress", "none", "--cluster", "none", "--storage", "dir"]);
     command.arg("--state-dir").arg(desk.path("state")).arg("--lxc-path").arg(desk.path("lxc"));
     command.args(["--accept", "guest-init-unknown", "--accept", "storage-on-host", "--engine", "stream"]);

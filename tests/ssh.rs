@@ -182,9 +182,9 @@ fn timeouts_kill_over_there(client: TransportChoice) {
     let file = server.path("pids");
     let script = format!("sleep 1000 & echo $! $$ > {}; wait", file.display());
     let begin = Instant::now();
-    let e = host.run(&sh(&script).timeout(Duration::from_secs(1))).unwrap_err();
+    let e = host.run(&sh(&script).timeout(Duration::from_secs(5))).unwrap_err();
     assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
-    assert!(e.chain()[1].contains("did not end within 1.0 s"), "{e:?}");
+    assert!(e.chain()[1].contains("did not end within 5.0 s"), "{e:?}");
     let pids = std::fs::read_to_string(file).unwrap();
     assert!(pids.split_whitespace().all(is_gone), "{pids}");
     assert_eq!(host.run(&sh("echo well")).unwrap().text(), "well\n");

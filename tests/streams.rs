@@ -108,8 +108,7 @@ impl Desk {
     fn instead_of_tar(&mut self, script: &str) {
         let path = self.at("tar");
         let text = format!("#!/bin/sh\ncase \"$1\" in --version|--help) exec /bin/tar \"$@\";; esac\n{script}\n");
-        fs::write(&path, text).unwrap();
-        Local::new().run_ok(&Command::write("chmod").arg("755").arg(&path)).unwrap();
+        support::program::write_program(&path, &text);
         self.host = Arc::new(OtherTar { host: self.real.another().unwrap(), tar: path });
     }
 }

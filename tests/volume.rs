@@ -355,13 +355,14 @@ fn a_directory_in_use_is_not_removed() {
 
     // A process whose root it is, as that of a container: this machine's own busybox or shell, bound in.
     std::fs::create_dir(plan.path.join("bin")).unwrap();
-    if std::fs::copy("/usr/bin/busybox", plan.path.join("bin/busybox")).is_err() {
+    let busybox = Command::write("cp").arg("/usr/bin/busybox").arg(plan.path.join("bin/busybox"));
+    if Local::new().run_ok(&busybox).is_err() {
         return skip("a_directory_in_use_is_not_removed", "no static busybox for a process inside");
     }
     let root = plan.path.to_str().unwrap();
-    let sleeper = Local::new().spawn(&Command::read("chroot").args([root, "/bin/busybox", "sleep", "60"])).unwrap();
+    let sleeper = Local::new().spawn(&Command::read("chroot").args([root, "/bin/busybox", "sleep", "600"])).unwrap();
     let mut refused = None;
-    for _ in 0..100 {
+    for _ in 0..600 {
         // Until chroot(8) has called chroot(2), nothing is in use; so the tree is made to outlive one try.
         std::thread::sleep(std::time::Duration::from_millis(50));
         if rooted(&plan.path) {

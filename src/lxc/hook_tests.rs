@@ -1,9 +1,12 @@
+#[path = "../../tests/support/program.rs"]
+mod program;
+
 use super::*;
 use crate::lxc::config::RootfsPath;
 use crate::model::limits::Limits;
 use crate::model::target::{CgroupMode, LxcVersion};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
@@ -122,8 +125,8 @@ impl Fake {
     }
 
     fn program(&self, name: &str, text: &str) {
-        self.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{text}\n"));
-        fs::set_permissions(self.path(&format!("bin/{name}")), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir_all(self.path("bin")).unwrap();
+        program::write_program(&self.path(&format!("bin/{name}")), &format!("#!/bin/sh\n{text}\n"));
     }
 
     /// Runs the hook in one shell and returns what it said. It must succeed.

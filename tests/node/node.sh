@@ -56,6 +56,9 @@ inside_setup() { # DIR
             mount -t overlay overlay -o "lowerdir=$d,upperdir=$dir/fs/upper$d.d,workdir=$dir/fs/work$d.d" "$root$d"
         fi
     done
+    # At once, not only with all the rest of the machine below: another test waits a second for its loop device.
+    awk -v own="$dir/" 'index($1, "/dev/loop") == 1 && $2 != "/" && index($2, own) != 1 {print $2}' /proc/self/mounts |
+        sort -r | while read -r m; do umount -l "$(printf %b "$m")" 2>/dev/null || true; done
     mount -t proc proc "$root/proc"
     # Read-only the mount and not the file system, which is that of the whole network namespace: with that no container in
     # it could have a user name space and a /sys.
@@ -246,7 +249,7 @@ up() {
         pid=$!
         disown
         printf '%s %s\n' "$pid" "$(started_at $pid || true)" >"$dir/node.pid"
-        for _ in $(seq 100); do
+        for _ in $(seq 600); do
             if ! [ -d "/proc/$pid" ]; then break; fi
             if grep -q 'Server listening on' "$dir/sshd.log" && banner "$listen" "$port"; then
                 finish_up; return
@@ -296,8 +299,9 @@ write_workload() { # FILE
 # Changes files of a running container: appends, replaces by rename, creates, removes, and at its end says how far it got.
 dir=$1/var/tmp/workload n=0
 mkdir -p "$dir"
-trap 'printf "%s\n" "$n" >"$dir/last"; exit 0' TERM
-while :; do
+stop=
+trap 'stop=1' TERM
+while [ -z "$stop" ]; do
     n=$((n + 1))
     printf 'line %s\n' $n >>"$dir/log"
     printf '%s\n' $n >"$dir/count.new" && mv "$dir/count.new" "$dir/count"
@@ -305,6 +309,7 @@ while :; do
     rm -f "$dir/file-$((n - 20))"
     sleep 0.05 & wait $!
 done
+printf '%s\n' "$n" >"$dir/last"
 W
     chmod 755 "$1"
 }

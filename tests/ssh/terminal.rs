@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const CHILD: &str = "OVZ2LXC_TEST_LOGIN";
+const TTY: &str = "its terminal is ";
 
 /// Connects on a terminal; whenever what was said since the last answer contains the first word of the next pair, the
 /// second is typed. Returns all that was said.
@@ -42,8 +43,7 @@ pub fn connect(
         said.push_str(&String::from_utf8_lossy(&buf[..n]));
         if let Some((question, answer)) = next.filter(|(question, _)| said[since..].contains(question)) {
             assert!(!question.is_empty());
-            // Whoever asks first throws away what was typed before.
-            std::thread::sleep(Duration::from_millis(300));
+            wait_for_silence(&said);
             stdin.write_all(format!("{answer}\n").as_bytes()).unwrap();
             stdin.flush().unwrap();
             since = said.len();
@@ -55,10 +55,25 @@ pub fn connect(
     said
 }
 
+/// Waits until the terminal does not show what is typed, as for a password; a question that shows it is answered after two
+/// seconds. The question comes first, and whoever asks throws away what was typed before.
+fn wait_for_silence(said: &str) {
+    let tty = said.split(TTY).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap().to_owned();
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_secs(2) {
+        std::thread::sleep(Duration::from_millis(100));
+        let state = Local::new().run_ok(&Command::read("stty").args(["-a", "-F", &tty])).unwrap().text();
+        if state.split_whitespace().any(|word| word == "-echo") {
+            return;
+        }
+    }
+}
+
 #[test]
 #[ignore = "the other half of the tests with questions, run by them on a terminal"]
 fn logs_in_on_a_terminal() {
     let Ok(login) = std::env::var(CHILD) else { return };
+    println!("{TTY}{}", std::fs::read_link("/proc/self/fd/0").unwrap().display());
     let parts: Vec<&str> = login.split('|').collect();
     let overrides = SshOverrides {
         identity: Some(parts[1].into()),

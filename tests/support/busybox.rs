@@ -220,8 +220,7 @@ impl Sandbox {
         std::fs::write(&path, config).unwrap();
         if let Some(text) = hook {
             let file = path.with_file_name("start-host");
-            std::fs::write(&file, text).unwrap();
-            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+            super::program::write_program(&file, text);
         }
         if let Err(error) = self.lxc.start(ct, &path) {
             panic!("{}\n{config}", error.chain().join(": "));

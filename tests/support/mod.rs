@@ -11,6 +11,7 @@ pub mod busybox;
 pub mod chain;
 pub mod fixups;
 pub mod node;
+pub mod program;
 mod skip;
 pub mod tree;
 

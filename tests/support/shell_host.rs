@@ -1,12 +1,12 @@
 //! A host that is this machine, reached through a shell as a remote one would be.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+use crate::support::program;
 use ovz2lxc::error::{Doing, Error, Result};
 use ovz2lxc::host::command::Stdin;
 use ovz2lxc::host::{Command, Host, Output, Process, RemoteShell};
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -57,8 +57,7 @@ impl ShellHost {
 
 /// Writes a shell script and makes it executable.
 pub fn write_program(path: &Path, script: &str) {
-    std::fs::write(path, format!("#!/bin/sh\n{script}")).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    program::write_program(path, &format!("#!/bin/sh\n{script}"));
 }
 
 impl Host for ShellHost {

@@ -121,7 +121,8 @@ fn a_request_to_stop_is_heard_while_blocks_move_and_the_next_pass_repairs() {
     instead_of_rsync(&mut desk, &format!("touch '{}'\nexec sleep 100", marker.display()));
     let error = std::thread::scope(|scope| {
         scope.spawn(|| {
-            while !marker.exists() {
+            let begun = std::time::Instant::now();
+            while !marker.exists() && begun.elapsed() < std::time::Duration::from_secs(60) {
                 std::thread::sleep(std::time::Duration::from_millis(10));
             }
             desk.cancel.set();

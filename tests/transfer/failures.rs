@@ -298,7 +298,9 @@ fn a_target_that_three_streams_fill_is_not_complete() {
         for number in 0..9 {
             put(&desk.source, &format!("d/file-{number:02}"), pattern(1_500_000));
         }
-        instead_of(&mut desk, "tar", "echo $$ >>pids\nexec $real \"$@\"");
+        // Whoever fails first ends the others: not before they are all at work.
+        let all_at_work = "i=0; until [ $(wc -l <pids) -ge 3 ] || [ $i -ge 300 ]; do sleep 0.1; i=$((i + 1)); done";
+        instead_of(&mut desk, "tar", &format!("echo $$ >>pids\n{all_at_work}\nexec $real \"$@\""));
         let begun = Instant::now();
         let error = desk.copy(&engine(), pass).unwrap_err();
         assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
@@ -381,7 +383,8 @@ fn what_the_disk_did_not_take_on_the_way_is_not_forgotten_at_the_end() {
             "written() {{ awk '{{ print $7 }}' /sys/block/{name}/stat; }}\nbefore=$(written)\n\
              $real \"$@\" | {{ head -c 75000000; i=0\n\
              while [ $(($(written) - before)) -lt 60000 ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i + 1)); done\n\
-             sleep 1; mount -o remount,size=400m '{}'; cat; }}",
+             i=0; while [ $(df --output=avail '{0}' | tail -1) -gt 0 ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i + 1)); done\n\
+             sleep 1; mount -o remount,size=400m '{0}'; cat; }}",
             volume.below.display()
         ),
     );

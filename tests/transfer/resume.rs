@@ -164,12 +164,14 @@ fn a_first_pass_that_was_interrupted_goes_on_where_it_was() {
 fn what_may_be_zeros_for_what_could_not_be_read_is_not_written_down_before_tar_ended() {
     let test = "what_may_be_zeros_for_what_could_not_be_read_is_not_written_down_before_tar_ended";
     let Some(mut desk) = Desk::new(test) else { return };
-    put(&desk.source, "bad", "victim".repeat(700));
-    std::fs::hard_link(desk.source.join("bad"), desk.source.join("bad-too")).unwrap();
-    put(&desk.source, "zeros", [0; 3000]);
     for number in 0..5200 {
         put(&desk.source, &format!("d-{:02}/file-{number:04}", number / 100), "x");
     }
+    // What goes first: in the order of inodes.
+    let file = |number: &usize| desk.source.join(format!("d-{:02}/file-{number:04}", number / 100));
+    let first = (0..5200).min_by_key(|number| file(number).metadata().unwrap().ino()).unwrap();
+    std::fs::write(file(&first), "victim".repeat(700)).unwrap();
+    std::fs::hard_link(file(&first), desk.source.join("bad-too")).unwrap();
     next_second();
     let zeros = r"s/victim/\x00\x00\x00\x00\x00\x00/g";
     let script = format!("$real \"$@\" | LC_ALL=C sed '{zeros}' | head -c 6000000");
