@@ -202,11 +202,34 @@ fn what_could_not_be_read_before_a_connection_was_lost_is_asked_for_again() {
         );
         desk.instead_of_tar(&script);
         let stats = desk.copy(pass).unwrap();
-        assert_eq!(fs::read_to_string(&count).unwrap().lines().count(), 2);
+        // What is asked for again has a tar of its own.
+        assert_eq!(fs::read_to_string(&count).unwrap().lines().count(), 3);
         desk.assert_equal("after the disk could be read again");
         let names = Local::new().run_ok(&Command::read("find").arg(desk.at("tree"))).unwrap().text().lines().count();
         assert_eq!(stats.files, names as u64, "what came twice counts once");
     }
+}
+
+#[test]
+fn files_that_end_in_zeros_arrive_over_a_connection_that_breaks_again_and_again() {
+    let test = "files_that_end_in_zeros_arrive_over_a_connection_that_breaks_again_and_again";
+    let Some(mut desk) = Desk::new(test, Openssh, 100, 100_000) else { return };
+    for number in 0..100 {
+        let file = desk.at(&format!("tree/{}/{}/{number}", number % 7, number % 31));
+        fs::write(&file, [vec![1; 99_000], vec![0; 1000]].concat()).unwrap();
+    }
+    // It breaks whenever 3 MB came, of 10.
+    let (count, whole) = (desk.at("count"), desk.at("whole"));
+    let script = format!(
+        "echo x >>'{0}'; /bin/tar \"$@\" >'{1}'; head -c 3000000 '{1}'; [ $(wc -c <'{1}') -le 3000000 ] || {{ {CUT}; }}",
+        count.display(),
+        whole.display()
+    );
+    desk.instead_of_tar(&script);
+    let stats = desk.copy(Pass::Final).unwrap();
+    desk.assert_equal("in many pieces");
+    let tars = fs::read_to_string(&count).unwrap().lines().count();
+    assert!(tars < 25 && stats.sent_bytes < 30_000_000, "{tars}, {stats:?}");
 }
 
 #[test]

@@ -110,7 +110,7 @@ impl Before {
             .doing(doing)?;
         rustix::fs::chmod(&dir, Mode::from_raw_mode(0o700)).doing(doing)?;
         let locked = || Error::of(Kind::Locked, "another run changes the tree").hint("wait for it, then try again");
-        let lock = lock::take(&dir)?.ok_or_else(locked)?;
+        let lock = lock::take(&dir)?.ok_or_else(locked).doing(|| format!("locking {}", dir.display()))?;
         let path = dir.join(LINES);
         let mut file = File::options().read(true).append(true).create(true).open(&path).doing(doing)?;
         let lines = read(&mut file).doing(|| format!("reading {}", path.display()))?;

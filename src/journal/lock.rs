@@ -7,8 +7,8 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-/// How often it is tried. Whoever only looks has a lock for a moment, and so has a child
-/// that another thread started just when we let it go: until it is another program, it holds what we held.
+/// How often it is tried. Whoever only looks has a lock for a moment, and so has a child that another thread started just
+/// when we let it go: until it is another program, it holds what we held.
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -18,15 +18,29 @@ pub fn take(dir: &Path) -> Result<Option<OwnedFd>> {
     let path = dir.join("lock");
     let doing = || format!("locking {}", path.display());
     let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let lock = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600)).doing(doing)?;
-    for _ in 0..TRIES {
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Some(lock)),
-            Err(Errno::WOULDBLOCK) => std::thread::sleep(PAUSE),
-            Err(e) => return Err(e).doing(doing),
+    for attempt in 0..TRIES {
+        // Each time anew: whoever held it may have removed it, and a lock on that file is one that nobody else sees.
+        let lock = match rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600)) {
+            Err(Errno::NOENT) if attempt > 0 => break,
+            other => other.doing(doing)?,
+        };
+        if seized(&lock).doing(doing)? {
+            return Ok(Some(lock));
+        }
+        if attempt + 1 < TRIES {
+            std::thread::sleep(PAUSE);
         }
     }
     Ok(None)
+}
+
+/// Tells whether a file could be locked and is still the one that others find.
+fn seized(lock: &OwnedFd) -> Result<bool, Errno> {
+    match rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(rustix::fs::fstat(lock)?.st_nlink > 0),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 #[cfg(test)]
@@ -50,5 +64,20 @@ mod tests {
             let got = (0..100).find_map(|_| take(dir.path()).unwrap());
             assert!(got.is_some());
         });
+    }
+
+    #[test]
+    fn a_lock_that_its_holder_removes_is_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        // In the way of a run that leaves nothing: the file goes before its descriptor.
+        let kept = take(dir.path()).unwrap().unwrap();
+        let waiting = OwnedFd::from(std::fs::File::open(dir.path().join("lock")).unwrap());
+        assert!(!seized(&waiting).unwrap());
+        std::fs::remove_file(dir.path().join("lock")).unwrap();
+        let next = take(dir.path()).unwrap().unwrap();
+        drop(kept);
+        assert!(!seized(&waiting).unwrap());
+        drop(next);
+        assert!(take(dir.path()).unwrap().is_some());
     }
 }

@@ -34,6 +34,7 @@ mod stream;
 mod streams;
 mod trouble;
 mod unpack;
+mod vacant;
 mod verify;
 mod wire;
 mod writeback;

@@ -5,7 +5,7 @@ use super::index::{Entry, Index};
 /// An entry costs about as much as this many bytes of content, on both sides.
 const PER_ENTRY: u64 = 12 << 10;
 /// A parcel is worth a command of its own from this cost on: starting one takes about as long as a tenth of it.
-const WORTH: u64 = 256 << 20;
+pub(super) const WORTH: u64 = 256 << 20;
 
 fn cost(entry: &Entry) -> u64 {
     entry.weight().saturating_add(PER_ENTRY)
@@ -38,6 +38,15 @@ impl Parcels {
             rest.push((*position, cost, follows));
         }
         Parcels { rest, cost: all, streams: 1, least: WORTH }
+    }
+
+    /// Returns the first of these entries, in the order of inodes: those whose cost is at most `limit`, but at least one
+    /// inode with all its names.
+    pub(super) fn beginning(index: &Index, of: impl Iterator<Item = usize>, limit: u64) -> Vec<usize> {
+        let mut parcels = Parcels::new(index, of);
+        parcels.share_among(u64::MAX, false);
+        parcels.least = limit;
+        parcels.take().unwrap_or_default()
     }
 
     /// Returns how many streams are worth it, at most `most`.

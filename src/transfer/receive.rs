@@ -121,6 +121,11 @@ impl<'a> Copy<'a> {
         !matches!(self.states[position].load(Ordering::Relaxed), MISSING | AGAIN)
     }
 
+    /// Tells whether an entry came and is asked for again.
+    pub(super) fn is_asked_again(&self, position: usize) -> bool {
+        self.states[position].load(Ordering::Relaxed) == AGAIN
+    }
+
     /// Returns what came of it: what was needed, what is complete, the meter, and the bytes that came over the wire.
     pub(super) fn outcome(self) -> (Vec<bool>, Vec<bool>, Meter<'a>, u64) {
         let arrived = (0..self.needed.len()).map(|i| self.arrived(i)).collect();
@@ -166,32 +171,31 @@ impl<'a> Copy<'a> {
         self.checkpoint.take_back(positions);
     }
 
-    /// A stream was given up before it was heard how its tar ended. What may be zeros in place of what could not be read is
-    /// asked for again, with all names of its inode: what tar complained about, and what ends in `zeros`, because the
-    /// complaint may not have come.
-    pub(super) fn take_back(&self, complaint: Complaint, zeros: &[usize], sent: &[usize]) {
-        let mut again = zeros.to_vec();
-        match complaint {
-            Complaint::Nothing => {}
-            Complaint::Anything => again.extend(sent),
-            Complaint::Of(names) => {
-                let found = |name: &Vec<u8>| member_path(name).ok().and_then(|path| self.index.find(&path));
-                match names.iter().map(found).collect::<Option<Vec<usize>>>() {
-                    Some(positions) => again.extend(positions),
-                    None => again.extend(sent),
+    /// A stream was given up before it was heard how its tar ended. Of what it `sent`, what may be zeros in place of what could
+    /// not be read is asked for again, with all names of its inode: what tar complained about, and the inodes that end in
+    /// `zeros`, because the complaint may not have come.
+    pub(super) fn take_back(&self, complaint: Complaint, zeros: &HashSet<u64>, sent: &[usize]) {
+        let mut inodes = zeros.clone();
+        let mut all = complaint == Complaint::Anything;
+        if let Complaint::Of(names) = complaint {
+            for name in names {
+                match self.named(&name) {
+                    Some(position) => drop(inodes.insert(self.index.entry(position).inode)),
+                    None => all = true,
                 }
             }
         }
-        if again.is_empty() {
-            return;
-        }
-        let inodes: HashSet<u64> = again.iter().map(|i| self.index.entry(*i).inode).collect();
-        let again = (0..self.index.len()).filter(|i| inodes.contains(&self.index.entry(*i).inode));
+        let again = sent.iter().copied().filter(|i| all || inodes.contains(&self.index.entry(*i).inode));
         let again: Vec<usize> = again.collect();
         for position in &again {
             let _ = self.states[*position].compare_exchange(HERE, AGAIN, Ordering::Relaxed, Ordering::Relaxed);
         }
         self.checkpoint.take_back(&again);
+    }
+
+    /// Finds what a name of a message or of an archive means.
+    pub(super) fn named(&self, name: &[u8]) -> Option<usize> {
+        member_path(name).ok().and_then(|path| self.index.find(&path))
     }
 
     /// Returns the directories whose contents tar reaches only by descending: some paths below are too long to be opened.

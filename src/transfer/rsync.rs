@@ -3,7 +3,7 @@
 use super::exclude::Excludes;
 use super::meter::Meter;
 use super::running::watch;
-use super::{Engine, Job, Pass, Stats, acls, probe};
+use super::{Engine, Job, Pass, Stats, acls, probe, vacant};
 use crate::error::{Doing, Error, Result};
 use crate::host::{Command, Host, Output};
 use crate::model::settings::{Compress, Tuning};
@@ -65,7 +65,7 @@ impl RsyncEngine {
         let mut meter = Meter::new(job);
         meter.say();
         let mut report = Report::default();
-        let empty = is_empty(job)?;
+        let empty = vacant::is_target(job)?;
         if !empty {
             check_source(job)?;
         }
@@ -176,7 +176,7 @@ impl Engine for RsyncEngine {
 
     fn warm(&self, job: &Job<'_>) -> Result<()> {
         // What the last pass would refuse when it is too late.
-        if is_empty(job)? { Ok(()) } else { check_source(job) }
+        if vacant::is_target(job)? { Ok(()) } else { check_source(job) }
     }
 
     fn run(&self, job: &Job<'_>) -> Result<Stats> {
@@ -186,18 +186,9 @@ impl Engine for RsyncEngine {
     }
 }
 
-fn is_empty(job: &Job<'_>) -> Result<bool> {
-    Ok(std::fs::read_dir(job.target.path())?.all(|e| e.is_ok_and(|e| e.file_name() == "lost+found")))
-}
-
-/// Fails when there is nothing to copy over a copy: a file system that is no longer mounted leaves an empty directory.
 fn check_source(job: &Job<'_>) -> Result<()> {
-    let tree = job.tree.display();
-    if !job.source.run_ok(&Command::read("ls").arg("-A").arg(job.tree.join(".")))?.stdout.is_empty() {
-        return Ok(());
-    }
-    let hint = "look whether its file system is still mounted on the source; if nothing shall be there, empty the target first";
-    Err(Error::new(format!("{tree} is empty, its copy is not")).hint(hint))
+    let list = Command::read("ls").args(["-A", "--"]).arg(job.tree.join("."));
+    if job.source.run_ok(&list)?.stdout.is_empty() { Err(vacant::refusal(job)) } else { Ok(()) }
 }
 
 fn key(job: &Job<'_>) -> Vec<u8> {

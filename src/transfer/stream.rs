@@ -9,19 +9,18 @@
 use super::blocks::{self, ByBlocks};
 use super::delta;
 use super::exclude::Excludes;
-use super::index::Index;
+use super::index::{Entry, Index};
 use super::lesser::Lesser;
 use super::meter::Meter;
 use super::node_names::NodeNames;
 use super::probe::{self, Lister, Tar, Userland};
 use super::receive::Copy;
 use super::remote::plain_tar;
-use super::saved::{self, Checkpoint, SavedIndexes};
-use super::shares;
+use super::saved::{self, Before, Checkpoint, SavedIndexes};
 use super::source::{self, Listing};
 use super::verify::{self, Check, Verified};
 use super::writeback::write_to_disk;
-use super::{Engine, Job, Pass, Stats};
+use super::{Engine, Job, Pass, Stats, shares, vacant};
 use crate::error::{Doing, Result};
 use crate::host::{Command, Host, Output};
 use crate::model::finding::Finding;
@@ -130,7 +129,7 @@ impl StreamEngine {
         let shared = job.still && before.entries >= self.share_from;
         let shares = if shared { shares::among(userland.cores, &before.bounds) } else { Vec::new() };
         let Listing { index, bytes: index_bytes, clock } = source::list(job, userland.lister, &excludes, &shares)?;
-        self.saved.check(&before, &index.entry(0), index.len() as u64, job.pass)?;
+        self.check(job, &before, &index.entry(0), index.len() as u64, job.pass)?;
         let sure_before = clock - i64::try_from(self.unsure.as_secs()).unwrap_or(i64::MAX);
         let earlier = self.saved.earlier(job, &index);
         let known = earlier.trusted && earlier.difference.is_empty();
@@ -192,6 +191,12 @@ impl StreamEngine {
         Ok(stats)
     }
 
+    /// Fails when a tree with this top and so many entries is not what was copied before, or nothing at all.
+    fn check(&self, job: &Job<'_>, before: &Before, top: &Entry, entries: u64, pass: Pass) -> Result<()> {
+        self.saved.check(before, top, entries, pass)?;
+        if entries == 1 && !vacant::is_target(job)? { Err(vacant::refusal(job)) } else { Ok(()) }
+    }
+
     /// Brings large files that changed in place up to date, which need not be sent whole then.
     fn by_blocks(&self, job: &Job<'_>, index: &Index, needed: &mut [bool], meter: &mut Meter<'_>) -> Result<ByBlocks> {
         let Some(local) = &self.local else { return Ok(ByBlocks::default()) };
@@ -238,7 +243,7 @@ impl Engine for StreamEngine {
         };
         // What that pass would refuse when it is too late.
         let doing = || format!("walking {}", job.tree.display());
-        self.saved.check(&self.saved.before(job)?, &top, entries, Pass::Final).doing(doing)
+        self.check(job, &self.saved.before(job)?, &top, entries, Pass::Final).doing(doing)
     }
 
     fn run(&self, job: &Job<'_>) -> Result<Stats> {

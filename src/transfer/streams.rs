@@ -3,12 +3,12 @@
 
 use super::archive::{Archive, TRUNCATED};
 use super::extract::{Extractor, member_path};
-use super::parcels::Parcels;
+use super::parcels::{Parcels, WORTH};
 use super::receive::Copy;
 use super::remote::{NO_COMPRESSOR, plain_tar, tar_command};
 use super::running::{joined, watch_until};
 use super::squeeze::{Gauge, Squeeze};
-use super::trouble::{Verdict, complaints, judge};
+use super::trouble::{Bad, Verdict, complaints, judge};
 use super::wire::{Bucket, Tally, open};
 use super::{Pass, by_name};
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use crate::host::{Host, LOST};
 use crate::model::finding::Finding;
 use crate::model::settings::Compress;
 use crate::rootfs::attributes::shown;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::BufRead;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -121,8 +121,7 @@ impl Copy<'_> {
     fn stream(&self, host: &dyn Host, share: &Share<'_>, extractor: &mut Extractor) -> Result<()> {
         let next = || share.parcels.lock().unwrap_or_else(PoisonError::into_inner).take();
         while let Some(positions) = next() {
-            let names = by_name::list(positions.iter().map(|i| self.index.path(*i)));
-            let list = List { positions, names, recursive: false };
+            let list = List { names: self.names_of(&positions), positions, recursive: false };
             self.deliver(host, share, extractor, list).inspect_err(|_| share.stop.store(true, Ordering::Relaxed))?;
         }
         Ok(())
@@ -130,13 +129,23 @@ impl Copy<'_> {
 
     /// Receives one list. A lost connection is made again, with growing pauses, and what did not come asked for again.
     fn deliver(&self, host: &dyn Host, share: &Share<'_>, extractor: &mut Extractor, mut list: List) -> Result<()> {
-        let (mut own, mut tries): (Option<Box<dyn Host>>, u32) = (None, 0);
+        let (mut own, mut tries, mut at_once): (Option<Box<dyn Host>>, u32, u64) = (None, 0, WORTH);
         while !list.names.is_empty() {
-            let before = self.meter().files;
-            match self.run(own.as_deref().unwrap_or(host), share, extractor, &list) {
-                Ok(Ended::Complete) => return Ok(()),
+            let (before, mut so_far) = (self.meter().files, SoFar::default());
+            let part = self.asked_again(&list, at_once);
+            let now = part.as_ref().unwrap_or(&list);
+            match self.run(own.as_deref().unwrap_or(host), share, extractor, now, &mut so_far) {
+                Ok(Ended::Complete) => match part {
+                    None => return Ok(()),
+                    Some(part) => {
+                        tries = 0;
+                        let over: HashSet<usize> = part.positions.into_iter().collect();
+                        list.positions.retain(|i| !over.contains(i));
+                    }
+                },
                 Ok(Ended::Otherwise) => {}
                 Err(e) if e.chain().iter().any(|line| line == LOST) => {
+                    at_once = at_once.min(so_far.bytes / 2);
                     tries = if self.meter().files > before { 1 } else { tries + 1 };
                     if tries > TRIES {
                         return Err(Error::new(format!("no connection after {TRIES} more attempts")).because(e));
@@ -150,10 +159,22 @@ impl Copy<'_> {
             }
             if !list.recursive {
                 list.positions.retain(|i| !self.came(*i));
-                list.names = by_name::list(list.positions.iter().map(|i| self.index.path(*i)));
+                list.names = self.names_of(&list.positions);
             }
         }
         Ok(())
+    }
+
+    /// Returns what is asked for again, which goes before the rest of a list: so little, in bytes, that the end of its tar is
+    /// heard before the connection is lost again.
+    fn asked_again(&self, list: &List, at_once: u64) -> Option<List> {
+        let again = list.positions.iter().copied().filter(|i| self.is_asked_again(*i));
+        let positions = Parcels::beginning(self.index, again, at_once);
+        (!positions.is_empty()).then(|| List { names: self.names_of(&positions), positions, recursive: false })
+    }
+
+    fn names_of(&self, positions: &[usize]) -> Vec<u8> {
+        by_name::list(positions.iter().map(|i| self.index.path(*i)))
     }
 
     fn pause(&self, share: &Share<'_>, time: Duration) -> Result<()> {
@@ -167,19 +188,26 @@ impl Copy<'_> {
     }
 
     /// Runs one `tar` for a list. Only at a proper end was heard all that it had to say.
-    fn run(&self, host: &dyn Host, share: &Share<'_>, extractor: &mut Extractor, list: &List) -> Result<Ended> {
-        let mut so_far = SoFar::default();
-        let result = self.attempt(host, share, extractor, list, &mut so_far);
+    fn run(
+        &self,
+        host: &dyn Host,
+        share: &Share<'_>,
+        extractor: &mut Extractor,
+        list: &List,
+        so_far: &mut SoFar,
+    ) -> Result<Ended> {
+        let result = self.attempt(host, share, extractor, list, so_far);
+        let sent = so_far.sent(list);
         let reason = match &result {
             Ok(Ended::Complete) => {
-                so_far.zeros.into_iter().for_each(|position| self.note(position));
+                let zeros = sent.iter().filter(|i| so_far.zeros.contains(&self.index.entry(**i).inode));
+                zeros.for_each(|position| self.note(*position));
                 return result;
             }
             Ok(Ended::Otherwise) => Vec::new(),
             Err(e) => e.chain(),
         };
-        let complaint = complaints(&so_far.said, &reason, self.job.pass);
-        self.take_back(complaint, &so_far.zeros, &list.positions);
+        self.take_back(complaints(&so_far.said, &reason, self.job.pass), &so_far.zeros, sent);
         result
     }
 
@@ -194,7 +222,7 @@ impl Copy<'_> {
         let compress = share.squeeze.now();
         let command = tar_command(self.job, self.tar, list.recursive, compress);
         let (tally, mut otherwise) = (Tally::default(), false);
-        let SoFar { said, zeros } = so_far;
+        let SoFar { said, zeros, came, bytes } = so_far;
         let ended = watch_until(&share.stop, said, host, &command, self.job.cancel, Some(&list.names), |output| {
             let input = open(output, share.bucket, &tally, self.job.cancel)?;
             let mut receiver = Receiver {
@@ -206,6 +234,8 @@ impl Copy<'_> {
                 next: 0,
                 otherwise: &mut otherwise,
                 zeros,
+                came,
+                content: bytes,
             };
             receiver.all(extractor)
         });
@@ -222,7 +252,7 @@ impl Copy<'_> {
         let tar = plain_tar(&self.job.tree, self.tar, list.recursive);
         let verdict = judge(self.job, &tar, &ended.output);
         match (ended.result, verdict) {
-            (Ok(()), verdict) => self.heed(verdict?, list),
+            (Ok(()), verdict) => self.heed(verdict?, so_far.sent(list)),
             // The reason why a stream is cut is what tar said, or that the connection was lost.
             (Err(e), Err(reason)) if e.chain().iter().any(|line| line == TRUNCATED) => joined(Err(e), Err(reason)),
             (Err(e), _) => Err(e),
@@ -239,23 +269,22 @@ impl Copy<'_> {
     }
 
     /// Takes back what the source could not read well: it is named, and the next pass sends it again.
-    fn heed(&self, verdict: Verdict, list: &List) -> Result<Ended> {
-        match verdict {
-            Verdict::Good => {}
-            Verdict::Doubtful => self.doubt(&list.positions),
-            Verdict::Unreadable(entries) => {
-                for (name, why) in entries {
-                    let position = member_path(&name).ok().and_then(|path| self.index.find(&path));
-                    let Some(position) = position else {
-                        return Err(Error::new(format!("tar could not read {}: {why}", shown(&name))));
-                    };
-                    self.doubt(&[position]);
-                    let path = shown(&self.index.path(position));
-                    let finding = Finding::warning("copy-unreadable", format!("{path} could not be read: {why}"));
-                    let remedy = "look at the source's disk; the last pass fails while it cannot be read";
-                    self.find(finding.remedy(remedy).subject(path));
-                }
-            }
+    fn heed(&self, verdict: Verdict, sent: &[usize]) -> Result<Ended> {
+        let Verdict::Known(bad) = verdict else {
+            self.doubt(sent);
+            return Ok(Ended::Complete);
+        };
+        for Bad { name, why } in bad {
+            let position = self.named(&name);
+            self.doubt(position.as_ref().map_or(sent, std::slice::from_ref));
+            let Some(why) = why else { continue };
+            let Some(position) = position else {
+                return Err(Error::new(format!("tar could not read {}: {why}", shown(&name))));
+            };
+            let path = shown(&self.index.path(position));
+            let finding = Finding::warning("copy-unreadable", format!("{path} could not be read: {why}"));
+            let remedy = "look at the source's disk; the last pass fails while it cannot be read";
+            self.find(finding.remedy(remedy).subject(path));
         }
         Ok(Ended::Complete)
     }
@@ -266,8 +295,19 @@ impl Copy<'_> {
 struct SoFar {
     /// What tar said.
     said: Vec<u8>,
-    /// What came and ends in zeros: tar may have been unable to read it, and say so later.
-    zeros: Vec<usize>,
+    /// Inodes that came and end in zeros: tar may have been unable to read them, and say so later.
+    zeros: HashSet<u64>,
+    /// What came of a list that tar makes itself by descending.
+    came: Vec<usize>,
+    /// How much content came.
+    bytes: u64,
+}
+
+impl SoFar {
+    /// Returns what tar may have sent.
+    fn sent<'s>(&'s self, list: &'s List) -> &'s [usize] {
+        if list.recursive { &self.came } else { &list.positions }
+    }
 }
 
 /// How the receipt of a list ended.
@@ -302,7 +342,9 @@ struct Receiver<'r, 'c> {
     /// The first name of the list that tar may send next.
     next: usize,
     otherwise: &'r mut bool,
-    zeros: &'r mut Vec<usize>,
+    zeros: &'r mut HashSet<u64>,
+    came: &'r mut Vec<usize>,
+    content: &'r mut u64,
 }
 
 impl Receiver<'_, '_> {
@@ -329,18 +371,25 @@ impl Receiver<'_, '_> {
                 return Err(error.hint("the container must not run during the last pass: is it stopped?"));
             }
             let (squeeze, gauge, otherwise) = (&self.share.squeeze, &mut self.gauge, &mut *self.otherwise);
+            let content = &mut *self.content;
             let zeros = extractor.extract(&path, &member, &mut self.archive, cancel, &mut |bytes| {
                 let mut meter = copy.meter();
                 meter.bytes += bytes;
+                *content += bytes;
                 meter.tick();
                 *otherwise = gauge.moved(bytes) && squeeze.look(gauge);
                 if *otherwise { Err(Error::new("the stream goes on in another way")) } else { Ok(()) }
             })?;
             copy.come(position);
             if zeros {
-                self.zeros.push(position);
-            } else {
+                self.zeros.insert(entry.inode);
+            }
+            // Another name of an inode is as good as what it names.
+            if !self.zeros.contains(&entry.inode) {
                 copy.note(position);
+            }
+            if self.list.recursive {
+                self.came.push(position);
             }
         }
         self.archive.finish()

@@ -7,12 +7,11 @@ use crate::host::{Command, Output};
 use crate::rootfs::attributes::octal;
 
 /// What tar says about a tree that changes underneath it.
-const CHANGING: [&str; 7] = [
+const CHANGING: [&str; 6] = [
     "No such file or directory",
     "Not a directory",
     "File removed before we read it",
     "file changed as we read it",
-    "File shrank by",
     "Exiting with failure status",
     "Error exit delayed",
 ];
@@ -27,35 +26,48 @@ const UNREADABLE: [&str; 6] = [
     ": Cannot close: ",
 ];
 
+/// What it says, and no more, of a file that it cannot read on from the middle of one of its reads.
+const SHRANK: &str = ": File shrank by ";
+
 /// What became of the entries of one stream that ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// What came is what the source has.
-    Good,
-    /// These names were not read well, each with what tar said about it.
-    Unreadable(Vec<(Vec<u8>, String)>),
+    /// What came is what the source has, but for these names.
+    Known(Vec<Bad>),
     /// Too much was said to know about which entries.
     Doubtful,
+}
+
+/// A name that was not read well.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Bad {
+    pub(super) name: Vec<u8>,
+    /// What tar said, where it can only be the disk; a file that shrank may just have shrunk.
+    pub(super) why: Option<String>,
 }
 
 /// Judges how tar ended. On the last pass nothing but success is good.
 pub(super) fn judge(job: &Job<'_>, command: &Command, output: &Output) -> Result<Verdict> {
     if output.status == 0 {
-        return Ok(Verdict::Good);
+        return Ok(Verdict::Known(Vec::new()));
     }
     let cut = output.stderr.len() >= 60 << 10;
     if job.pass == Pass::Live && output.status <= 2 && !cut {
-        let bad = unreadable(&output.stderr);
+        let bad = bad(&output.stderr);
         if !bad.is_empty() {
             let rest = Output { stderr: without(&output.stderr), ..output.clone() };
             if !rest.stderr.trim_ascii().is_empty() {
                 check_status(job, command, &rest, &CHANGING, 2)?;
             }
-            return Ok(Verdict::Unreadable(bad));
+            return Ok(Verdict::Known(bad));
         }
     }
-    check_status(job, command, output, &CHANGING, 2)?;
-    Ok(if cut { Verdict::Doubtful } else { Verdict::Good })
+    check_status(job, command, output, &CHANGING, 2).map_err(|e| {
+        let shrank = output.stderr.windows(SHRANK.len()).any(|window| window == SHRANK.as_bytes());
+        let hint = "what shrinks while the container is stopped may be what cannot be read: look at the source's disk";
+        if shrank { e.hint(hint) } else { e }
+    })?;
+    Ok(if cut { Verdict::Doubtful } else { Verdict::Known(Vec::new()) })
 }
 
 /// What tar complained about before its stream was given up, so that nobody heard how it ended.
@@ -92,7 +104,7 @@ pub(super) fn complaints(said: &[u8], reason: &[String], pass: Pass) -> Complain
             let is = |known: &[&str]| known.iter().any(|known| piece.contains(known));
             match understand(piece.as_bytes()) {
                 _ if pieces.len() >= most || said.len() >= 60 << 10 => return Complaint::Anything,
-                Some((name, _)) => names.push(name),
+                Some(bad) => names.push(bad.name),
                 None if is(&LEFT_ALONE) || (pass == Pass::Live && is(&CHANGING)) => {}
                 None => return Complaint::Anything,
             }
@@ -105,20 +117,23 @@ fn lines(said: &[u8]) -> impl Iterator<Item = &[u8]> {
     said.split(|b| *b == b'\n')
 }
 
-/// Splits a message about an entry that cannot be read into its name and the rest.
-fn understand(line: &[u8]) -> Option<(Vec<u8>, String)> {
+/// Splits a message about an entry that was not read well into its name and the rest.
+fn understand(line: &[u8]) -> Option<Bad> {
     let text = line.strip_prefix(b"tar: ")?;
     let at = |what: &&str| text.windows(what.len()).position(|w| w == what.as_bytes());
-    let at = UNREADABLE.iter().filter_map(at).min()?;
+    let at = UNREADABLE.iter().chain([&SHRANK]).filter_map(at).min()?;
     let (name, why) = text.split_at(at);
+    if why.starts_with(SHRANK.as_bytes()) {
+        return Some(Bad { name: unescape(name), why: None });
+    }
     let why = String::from_utf8_lossy(&why[2..]).into_owned();
     if CHANGING.iter().any(|known| why.contains(known)) {
         return None;
     }
-    Some((unescape(name), why))
+    Some(Bad { name: unescape(name), why: Some(why) })
 }
 
-fn unreadable(said: &[u8]) -> Vec<(Vec<u8>, String)> {
+fn bad(said: &[u8]) -> Vec<Bad> {
     lines(said).filter_map(understand).collect()
 }
 
@@ -169,6 +184,11 @@ mod tests {
         for (said, pass, expected) in [
             ("Connection closed by remote host.".to_owned(), Pass::Final, Complaint::Nothing),
             (format!("{bad}; Broken pipe"), Pass::Live, Complaint::Of(vec![b"./a\nb".to_vec()])),
+            (
+                "tar: ./a: File shrank by 5 bytes; padding with zeros".to_owned(),
+                Pass::Live,
+                Complaint::Of(vec![b"./a".to_vec()]),
+            ),
             (gone.to_owned(), Pass::Live, Complaint::Nothing),
             (gone.to_owned(), Pass::Final, Complaint::Anything),
             (format!("{gone}; {gone}; {gone}; Broken pipe"), Pass::Live, Complaint::Anything),
@@ -184,10 +204,10 @@ mod tests {
             tar: ./b\\nc: d\\303\\244\\\\: Read error at byte 4096, while reading 512 bytes: Input/output error\n\
             tar: ./e: Cannot open: Structure needs cleaning\ntar: ./f: Cannot stat: No such file or directory\n\
             tar: Exiting with failure status due to previous errors\n";
-        let found = unreadable(said);
-        let names: Vec<&[u8]> = found.iter().map(|(name, _)| name.as_slice()).collect();
-        assert_eq!(names, [b"./b\nc: d\xc3\xa4\\".as_slice(), b"./e"]);
-        assert_eq!(found[1].1, "Cannot open: Structure needs cleaning");
-        assert_eq!(lines(&without(said)).count(), 4);
+        let found = bad(said);
+        let names: Vec<&[u8]> = found.iter().map(|bad| bad.name.as_slice()).collect();
+        assert_eq!(names, [b"./a".as_slice(), b"./b\nc: d\xc3\xa4\\", b"./e"]);
+        assert_eq!((&found[0].why, found[2].why.as_deref()), (&None, Some("Cannot open: Structure needs cleaning")));
+        assert_eq!(lines(&without(said)).count(), 3);
     }
 }

@@ -114,6 +114,26 @@ fn what_could_not_be_read_is_named_and_comes_with_the_next_pass() {
 }
 
 #[test]
+fn what_tar_says_shrank_comes_with_the_next_pass() {
+    let Some(mut desk) = small_tree("what_tar_says_shrank_comes_with_the_next_pass") else { return };
+    // A block that cannot be read, in the middle of one of tar's reads, is all zeros from there, and told like this.
+    put(&desk.source, "victim", "unread".repeat(3000));
+    let said = "tar: ./victim: File shrank by 13904 bytes; padding with zeros";
+    let zeros = r"s/unread/\x00\x00\x00\x00\x00\x00/g";
+    next_second();
+    instead_of(&mut desk, "tar", &format!("$real \"$@\" | LC_ALL=C sed '{zeros}'\necho '{said}' >&2; exit 1"));
+    let engine = stream();
+    desk.copy(&engine, Pass::Live).unwrap();
+    assert_eq!(std::fs::read(desk.target.join("victim")).unwrap(), [0; 18000]);
+    let error = desk.copy(&engine, Pass::Final).unwrap_err();
+    assert!(all(&error).contains("File shrank by 13904 bytes"), "{error:?}");
+    assert!(error.first_hint().unwrap().contains("look at the source's disk"), "{error:?}");
+    desk.host = ShellHost::default();
+    desk.copy(&engine, Pass::Live).unwrap();
+    desk.assert_equal("after the disk was mended", &[]);
+}
+
+#[test]
 fn what_tar_could_not_read_is_an_error_when_nobody_knows_it() {
     let Some(mut desk) = small_tree("what_tar_could_not_read_is_an_error_when_nobody_knows_it") else { return };
     instead_of(&mut desk, "tar", "$real \"$@\"\necho 'tar: ./x: Read error at byte 0: Input/output error' >&2\nexit 2");
@@ -281,8 +301,9 @@ fn a_target_that_three_streams_fill_is_not_complete() {
         skip(test, "cannot make and mount a loop device");
         return;
     };
-    desk.target = volume.mount.join("root");
-    std::fs::create_dir(&desk.target).unwrap();
+    desk.target.clone_from(&volume.mount);
+    std::fs::remove_dir(desk.target.join("lost+found")).unwrap();
+    desk.excludes = vec!["reserve".into()];
     desk.tuning.streams = Some(3.try_into().unwrap());
     let file = desk.temp.path().join("index");
     let engine = || StreamEngine::with_index_file(&file).unsure_for(Duration::ZERO);

@@ -5,7 +5,7 @@ use crate::shell_host::ShellHost;
 use crate::support::skip;
 use ovz2lxc::error::Error;
 use ovz2lxc::host::{Command, Host};
-use ovz2lxc::transfer::{Pass, StreamEngine};
+use ovz2lxc::transfer::{Engine, Pass, StreamEngine};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -123,27 +123,33 @@ impl Drop for Mounted {
 }
 
 #[test]
-fn rsync_does_not_empty_a_copy_whose_source_is_empty() {
-    let test = "rsync_does_not_empty_a_copy_whose_source_is_empty";
-    let Some(desk) = Desk::new(test) else { return };
-    let engine = rsync();
-    // A first copy of nothing is one.
-    desk.copy(&engine, Pass::Live).unwrap();
-    let Some(mounted) = Mounted::below(&desk, 20) else {
-        skip(test, "cannot mount a tmpfs");
-        return;
-    };
-    let copied = desk.copy(&engine, Pass::Live).and_then(|_| desk.warm(&engine));
-    drop(mounted);
-    copied.unwrap();
-    // Also before a container is stopped for nothing.
-    for refused in [desk.copy(&engine, Pass::Live), desk.copy(&engine, Pass::Final)] {
-        let error = refused.unwrap_err();
-        assert!(error.chain().join(": ").contains("is empty, its copy is not"), "{error:?}");
-        assert!(error.first_hint().unwrap().contains("still mounted"), "{error:?}");
+fn nothing_is_not_copied_over_a_copy_also_when_nothing_is_remembered() {
+    let test = "nothing_is_not_copied_over_a_copy_also_when_nothing_is_remembered";
+    let Some(mut desk) = Desk::new(test) else { return };
+    desk.excludes = vec!["kept".into()];
+    let engines: [&dyn Fn() -> Box<dyn Engine>; 2] = [&|| Box::new(rsync()), &|| Box::new(stream())];
+    for engine in engines {
+        // Over what is no copy, nothing may be copied.
+        put(&desk.target, "kept/of-the-target", "");
+        desk.copy(engine().as_ref(), Pass::Live).unwrap();
+        let Some(mounted) = Mounted::below(&desk, 20) else {
+            skip(test, "cannot mount a tmpfs");
+            return;
+        };
+        let copied = desk.copy(engine().as_ref(), Pass::Live).and_then(|_| desk.warm(engine().as_ref()));
+        drop(mounted);
+        copied.unwrap();
+        // Also before a container is stopped for nothing.
+        let warmed = desk.warm(engine().as_ref());
+        for refused in [Pass::Live, Pass::Final].map(|pass| desk.copy(engine().as_ref(), pass).map(drop)) {
+            let error = refused.unwrap_err();
+            assert!(error.chain().join(": ").contains("is empty, its copy is not"), "{error:?}");
+            assert!(error.first_hint().unwrap().contains("still mounted"), "{error:?}");
+        }
+        assert!(warmed.unwrap_err().first_hint().unwrap().contains("still mounted"));
+        assert_eq!(std::fs::read(desk.target.join("d/7")).unwrap(), b"kept");
+        std::fs::remove_dir_all(desk.target.join("d")).unwrap();
     }
-    assert!(desk.warm(&engine).unwrap_err().first_hint().unwrap().contains("still mounted"));
-    assert_eq!(std::fs::read(desk.target.join("d/7")).unwrap(), b"kept");
 }
 
 #[test]

@@ -48,7 +48,9 @@ impl Extents {
         if self.extents.iter().map(|(_, length)| length).sum::<u64>() == stored {
             Ok(())
         } else {
-            Err(Error::new("the map of a sparse member does not fit its content"))
+            // What tar makes, without a word, of an error of the disk where its kernel does not tell it the holes.
+            let hint = "the source may be unable to read this file: look at its disk";
+            Err(Error::new("the map of a sparse member does not fit its content").hint(hint))
         }
     }
 }
