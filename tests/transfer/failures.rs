@@ -133,6 +133,69 @@ fn what_tar_says_shrank_comes_with_the_next_pass() {
     desk.assert_equal("after the disk was mended", &[]);
 }
 
+/// An image mounted over a directory, as long as this lives.
+struct Disk<'a> {
+    image: &'a Path,
+    at: &'a Path,
+}
+
+impl<'a> Disk<'a> {
+    fn mount(image: &'a Path, at: &'a Path, options: &str) -> Option<Disk<'a>> {
+        let mount = Command::write("mount").args(["-o", options]).arg(image).arg(at);
+        ShellHost::default().run_ok(&mount).ok().map(|_| Disk { image, at })
+    }
+
+    /// Takes away what lies behind so many bytes: reading it is an error.
+    fn fail_from(&self, length: u64) {
+        std::fs::File::options().write(true).open(self.image).unwrap().set_len(length).unwrap();
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        let _ = ShellHost::default().run(&Command::write("umount").arg(self.at));
+    }
+}
+
+#[test]
+fn what_a_failing_disk_did_not_give_comes_when_it_does() {
+    let test = "what_a_failing_disk_did_not_give_comes_when_it_does";
+    let Some(desk) = Desk::new(test) else { return };
+    let host = ShellHost::default();
+    let (image, sound) = (desk.temp.path().join("disk"), desk.temp.path().join("sound"));
+    std::fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
+    host.run_ok(&Command::write("mkfs.ext4").args(["-q", "-b", "1024", "-O", "^has_journal"]).arg(&image)).unwrap();
+    let Some(disk) = Disk::mount(&image, &desk.source, "loop") else {
+        skip(test, "cannot make and mount a loop device");
+        return;
+    };
+    put(&desk.source, "sound", pattern(100_000));
+    put(&desk.source, "victim", pattern(300_000));
+    drop(disk);
+    next_second();
+    std::fs::copy(&image, &sound).unwrap();
+    let blocks = host.run_ok(&Command::read("debugfs").args(["-R", "blocks /victim"]).arg(&image)).unwrap().text();
+    let blocks: Vec<u64> = blocks.split_whitespace().map(|block| block.parse().unwrap()).collect();
+    assert!(blocks.windows(2).all(|pair| pair[0] < pair[1]), "{blocks:?}");
+
+    let engine = stream();
+    let disk = Disk::mount(&image, &desk.source, "loop,ro").unwrap();
+    disk.fail_from(blocks[20] * 1024);
+    let last = desk.copy(&stream(), Pass::Final).unwrap_err();
+    let live = desk.copy(&engine, Pass::Live);
+    drop(disk);
+    assert!(all(&last).contains("./victim: "), "{last:?}");
+    live.unwrap();
+    // Whatever tar called it, the file has its length and its times, and not its content.
+    assert!(std::fs::read(desk.target.join("victim")).unwrap().ends_with(&[0; 100_000]));
+    std::fs::rename(&sound, &image).unwrap();
+    let disk = Disk::mount(&image, &desk.source, "loop,ro").unwrap();
+    let stats = desk.copy(&engine, Pass::Final);
+    let equal = torture::differences(&desk.source, &desk.target, &[]);
+    drop(disk);
+    assert!(stats.is_ok() && equal.is_empty(), "{stats:?} {equal:?}");
+}
+
 #[test]
 fn what_tar_could_not_read_is_an_error_when_nobody_knows_it() {
     let Some(mut desk) = small_tree("what_tar_could_not_read_is_an_error_when_nobody_knows_it") else { return };
