@@ -7,11 +7,12 @@ use crate::host::{Command, Output};
 use crate::rootfs::attributes::octal;
 
 /// What tar says about a tree that changes underneath it.
-const CHANGING: [&str; 6] = [
+const CHANGING: [&str; 7] = [
     "No such file or directory",
     "Not a directory",
     "File removed before we read it",
     "file changed as we read it",
+    "File shrank by",
     "Exiting with failure status",
     "Error exit delayed",
 ];
