@@ -7,6 +7,7 @@
 )]
 
 #[path = "ssh/server.rs"]
+#[allow(dead_code, reason = "another test binary uses the rest")]
 mod server;
 mod support;
 #[path = "ssh/terminal.rs"]

@@ -31,7 +31,7 @@ fn can_run(test: &str) -> bool {
 }
 
 struct Desk {
-    _server: Server,
+    server: Server,
     temp: tempfile::TempDir,
     real: Arc<dyn Host>,
     /// The source: the real host, or one with another tar.
@@ -55,7 +55,7 @@ impl Desk {
         for number in 0..count {
             let dir = temp.path().join(format!("tree/{}/{}", number % 7, number % 31));
             fs::create_dir_all(&dir).unwrap();
-            let content: Vec<u8> = (0..size).map(|i| u8::try_from((i / 64 + number) % 251).unwrap()).collect();
+            let content: Vec<u8> = (0..size).map(|i| u8::try_from((i / 64 + number) % 250 + 1).unwrap()).collect();
             fs::write(dir.join(number.to_string()), content).unwrap();
             if number % 3 == 0 {
                 fs::hard_link(dir.join(number.to_string()), temp.path().join(format!("tree/link-{number}"))).unwrap();
@@ -63,7 +63,7 @@ impl Desk {
         }
         fs::create_dir(temp.path().join("target")).unwrap();
         let real = server.connect(client);
-        Some(Desk { _server: server, temp, host: Arc::clone(&real), real, tuning: Tuning::default() })
+        Some(Desk { server, temp, host: Arc::clone(&real), real, tuning: Tuning::default() })
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -207,6 +207,36 @@ fn what_could_not_be_read_before_a_connection_was_lost_is_asked_for_again() {
         desk.assert_equal("after the disk could be read again");
         let names = Local::new().run_ok(&Command::read("find").arg(desk.at("tree"))).unwrap().text().lines().count();
         assert_eq!(stats.files, names as u64, "what came twice counts once");
+    }
+}
+
+#[test]
+fn a_host_that_is_away_for_a_while_is_waited_for() {
+    for client in [Openssh, Ssh2] {
+        let test = "a_host_that_is_away_for_a_while_is_waited_for";
+        let Some(mut desk) = Desk::new(test, client, 400, 20_000) else { return };
+        let count = desk.at("count");
+        let script = format!(
+            "echo x >>'{0}'; [ $(wc -l <'{0}') -gt 1 ] && exec /bin/tar \"$@\"\n/bin/tar \"$@\" | head -c 3000000; {CUT}",
+            count.display()
+        );
+        desk.instead_of_tar(&script);
+        // The connection is there, and no other is to be had until some attempts were in vain.
+        desk.server.pause();
+        let stats = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let begun = Instant::now();
+                while !count.exists() && begun.elapsed() < Duration::from_secs(60) {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                std::thread::sleep(Duration::from_secs(2));
+                desk.server.go_on();
+            });
+            desk.copy_with(&StreamEngine::new().reconnect_after(Duration::from_millis(400)), Pass::Final).unwrap()
+        });
+        desk.assert_equal("after the host was away");
+        assert_eq!(fs::read_to_string(&count).unwrap().lines().count(), 2);
+        assert!(stats.sent_bytes < 14_000_000, "{stats:?}");
     }
 }
 

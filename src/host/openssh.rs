@@ -282,6 +282,10 @@ impl Process for Remote {
             Ending::Untold => {
                 let said = String::from_utf8_lossy(&output.stderr);
                 let why = match understand(&said) {
+                    // The login is gone, and a new one is not to be had now.
+                    Some(Failure::Name | Failure::Refused | Failure::Unreachable | Failure::Closed) if !begun => {
+                        Error::new(LOST).because(classify(&said, &self.profile))
+                    }
                     Some(_) if !begun => classify(&said, &self.profile),
                     _ => Error::new(LOST).because(Error::new(output.stderr_tail())),
                 };

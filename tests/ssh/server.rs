@@ -5,7 +5,7 @@ use ovz2lxc::host::{Command, Destination, Host, Local, Process, SshOverrides, co
 use ovz2lxc::model::settings::TransportChoice;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What OpenSSH 5.3 of CentOS 6 offers, as far as the sshd of today still has it.
@@ -19,7 +19,7 @@ pub const PASSWORD: &str = "correct horse";
 pub struct Server {
     pub dir: tempfile::TempDir,
     pub port: u16,
-    _sshd: Box<dyn Process>,
+    sshd: Mutex<Option<Box<dyn Process>>>,
 }
 
 impl Server {
@@ -48,23 +48,23 @@ impl Server {
                 at("authorized_keys").display()
             );
             std::fs::write(at("sshd_config"), config).unwrap();
-            let script = "mount -t tmpfs run /run && mkdir /run/sshd && mount --bind \"$1\" /etc/shadow && exec /usr/sbin/sshd -D -e -f \"$2\"";
-            let sshd = Command::read("unshare")
-                .args(["--mount", "sh", "-c", script, "sh"])
-                .arg(at("shadow"))
-                .arg(at("sshd_config"));
-            let sshd = Local::new().spawn(&sshd).unwrap();
-            let up = (0..100).any(|_| {
-                std::thread::sleep(Duration::from_millis(30));
-                TcpStream::connect(("127.0.0.1", port)).is_ok()
-            });
-            if up {
-                let server = Server { port, _sshd: sshd, dir };
+            if let Some(sshd) = listen(dir.path(), port) {
+                let server = Server { port, sshd: Mutex::new(Some(sshd)), dir };
                 server.write_known_hosts("known_hosts", "host_ed25519", "host_rsa");
                 return server;
             }
         }
         panic!("sshd does not start");
+    }
+
+    /// Takes no new connections any more; those that are there stay.
+    pub fn pause(&self) {
+        drop(self.sshd.lock().unwrap().take());
+    }
+
+    /// Takes new connections again.
+    pub fn go_on(&self) {
+        *self.sshd.lock().unwrap() = Some(listen(self.dir.path(), self.port).unwrap());
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -102,6 +102,17 @@ impl Server {
     pub fn try_connect(&self, overrides: &SshOverrides, transport: TransportChoice) -> Result<Arc<dyn Host>> {
         connect(&self.destination(), overrides, transport, false)
     }
+}
+
+fn listen(dir: &Path, port: u16) -> Option<Box<dyn Process>> {
+    let script = "mount -t tmpfs run /run && mkdir /run/sshd && mount --bind \"$1\" /etc/shadow && exec /usr/sbin/sshd -D -e -f \"$2\"";
+    let sshd = Command::read("unshare").args(["--mount", "sh", "-c", script, "sh"]);
+    let sshd = Local::new().spawn(&sshd.arg(dir.join("shadow")).arg(dir.join("sshd_config"))).unwrap();
+    let up = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(30));
+        TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    up.then_some(sshd)
 }
 
 pub fn make_key(path: &Path, kind: &str, phrase: &str) {

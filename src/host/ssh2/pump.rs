@@ -4,6 +4,7 @@
 
 use super::stream::{STDOUT_ROOM, Stream};
 use crate::error::{Error, Result};
+use crate::host::LOST;
 use crate::host::wrapped::kill_line;
 use ::ssh2::{BlockDirections, Channel, ErrorCode, Session};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
@@ -45,7 +46,15 @@ impl Wake {
 struct Start {
     line: String,
     stream: Arc<Stream>,
-    started: Sender<std::result::Result<(), String>>,
+    started: Sender<std::result::Result<(), Refusal>>,
+}
+
+/// Why a command did not start.
+enum Refusal {
+    /// The server does not want another one now.
+    Session(String),
+    /// The connection is gone.
+    Lost(String),
 }
 
 /// The handle of the pump. Dropping the last one kills what runs, logs out and ends the thread.
@@ -82,12 +91,15 @@ impl Pump {
 
     /// Starts a command.
     pub(super) fn exec(&self, line: String, stream: Arc<Stream>) -> Result<()> {
-        let lost = || Error::new("the connection was lost");
+        let lost = || Error::new(LOST);
         let (started, answer) = channel();
         let requests = self.requests.as_ref().ok_or_else(lost)?;
         requests.send(Start { line, stream, started }).map_err(|_| lost())?;
         self.wake.up();
-        answer.recv().map_err(|_| lost())?.map_err(|why| lost().because(Error::new(why)))
+        answer.recv().map_err(|_| lost())?.map_err(|refusal| match refusal {
+            Refusal::Session(why) => Error::new("the server allows no other session").because(Error::new(why)),
+            Refusal::Lost(why) => lost().because(Error::new(why)),
+        })
     }
 }
 
@@ -180,12 +192,13 @@ impl Work {
                         });
                         let _ = started.send(Ok(()));
                     }
+                    // The connection is sound then.
+                    Err(e) if matches!(e.code(), ErrorCode::Session(CHANNEL_FAILURE | CHANNEL_REQUEST_DENIED)) => {
+                        let _ = started.send(Err(Refusal::Session(e.to_string())));
+                    }
                     Err(e) => {
-                        let _ = started.send(Err(e.to_string()));
-                        // The connection is sound after a refusal.
-                        if !matches!(e.code(), ErrorCode::Session(CHANNEL_FAILURE | CHANNEL_REQUEST_DENIED)) {
-                            return Err(Lost(e.to_string()));
-                        }
+                        let _ = started.send(Err(Refusal::Lost(e.to_string())));
+                        return Err(Lost(e.to_string()));
                     }
                 },
                 Err(TryRecvError::Empty) => return Ok(false),
