@@ -69,15 +69,16 @@ pub(super) fn read_into(
 }
 
 /// Reads what `find` printed and keeps the top directory and the number of entries only; `None` where there is nothing.
-pub(super) fn count(mut input: impl BufRead) -> Result<Option<(Entry, u64)>> {
-    let (mut field, mut top, mut fields) = (Vec::new(), None, 0_u64);
+pub(super) fn count(mut input: impl BufRead, excludes: &Excludes) -> Result<Option<(Entry, u64)>> {
+    let (mut field, mut top, mut fields, mut excluded) = (Vec::new(), None, 0_u64, 0);
     while read_field(&mut input, &mut field)? {
         if fields == 0 {
             top = parse(&field).map(|(entry, _)| entry);
         }
+        excluded += u64::from(fields % 3 == 1 && excludes.matches(&field));
         fields += 1;
     }
-    Ok(top.map(|top| (top, fields / 3)))
+    Ok(top.map(|top| (top, fields / 3 - excluded)))
 }
 
 /// Reads what `stat` printed in [`STAT_FORMAT`], as [`read`] does for `find`. Times are of whole seconds.

@@ -40,8 +40,8 @@ impl Parcels {
         Parcels { rest, cost: all, streams: 1, least: WORTH }
     }
 
-    /// Returns the first of these entries, in the order of inodes: those whose cost is at most `limit`, but at least one
-    /// inode with all its names.
+    /// Returns the first of these entries, in the order of inodes, until their cost reaches `limit`; a rest that is small
+    /// goes with them.
     pub(super) fn beginning(index: &Index, of: impl Iterator<Item = usize>, limit: u64) -> Vec<usize> {
         let mut parcels = Parcels::new(index, of);
         parcels.share_among(u64::MAX, false);

@@ -174,8 +174,8 @@ impl<'a> Copy<'a> {
     /// A stream was given up before it was heard how its tar ended. Of what it `sent`, what may be zeros in place of what could
     /// not be read is asked for again, with all names of its inode: what tar complained about, and the inodes that end in
     /// `zeros`, because the complaint may not have come.
-    pub(super) fn take_back(&self, complaint: Complaint, zeros: &HashSet<u64>, sent: &[usize]) {
-        let mut inodes = zeros.clone();
+    pub(super) fn take_back(&self, complaint: Complaint, zeros: HashSet<u64>, sent: &[usize]) {
+        let mut inodes = zeros;
         let mut all = complaint == Complaint::Anything;
         if let Complaint::Of(names) = complaint {
             for name in names {

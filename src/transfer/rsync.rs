@@ -188,7 +188,9 @@ impl Engine for RsyncEngine {
 
 fn check_source(job: &Job<'_>) -> Result<()> {
     let list = Command::read("ls").args(["-A", "--"]).arg(job.tree.join("."));
-    if job.source.run_ok(&list)?.stdout.is_empty() { Err(vacant::refusal(job)) } else { Ok(()) }
+    let (list, excludes) = (job.source.run_ok(&list)?.stdout, Excludes::new(&job.excludes));
+    let mut names = list.split(|b| *b == b'\n').filter(|name| !name.is_empty());
+    if names.all(|name| excludes.matches(name)) { Err(vacant::refusal(job)) } else { Ok(()) }
 }
 
 fn key(job: &Job<'_>) -> Vec<u8> {

@@ -294,7 +294,8 @@ impl Checkpoint {
 
     /// Takes back what was noted: the source may not have read these well.
     pub(super) fn take_back(&self, positions: &[usize]) {
-        positions.iter().for_each(|position| self.write(&[TAKEN_BACK, *position], true));
+        let numbers: Vec<usize> = positions.iter().flat_map(|position| [TAKEN_BACK, *position]).collect();
+        self.write(&numbers, true);
     }
 
     fn write(&self, numbers: &[usize], at_once: bool) {

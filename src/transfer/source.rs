@@ -128,8 +128,9 @@ fn walk<T: Send>(
 /// Walks the job's tree and forgets it, so that a walk after the stop finds everything in the source's memory. Returns the
 /// top directory and how many entries there are, as far as they could be read: what could not, the next walk names.
 pub(super) fn warm(job: &Job<'_>) -> Result<Option<(Entry, u64)>> {
+    let excludes = Excludes::new(&job.excludes);
     let ended = watch(job.source, &find_command(&job.tree), job.cancel, None, |output| {
-        listing::count(BufReader::with_capacity(256 << 10, output))
+        listing::count(BufReader::with_capacity(256 << 10, output), &excludes)
     })?;
     ended.result
 }

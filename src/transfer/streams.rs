@@ -18,6 +18,7 @@ use crate::model::settings::Compress;
 use crate::rootfs::attributes::shown;
 use std::collections::{BTreeSet, HashSet};
 use std::io::BufRead;
+use std::mem::take;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::{self, sleep};
@@ -31,6 +32,8 @@ const MOST_STREAMS: u64 = 4;
 const GLANCE: Duration = Duration::from_millis(50);
 /// The error of a stream that ends because another one failed.
 const STOPPED: &str = "another stream failed";
+/// What is asked for again goes in parts of this many bytes at least.
+const LEAST_AT_ONCE: u64 = 1 << 20;
 /// Names of the list that a member may be ahead; tar leaves out what is gone.
 const AHEAD: usize = 1000;
 
@@ -130,22 +133,24 @@ impl Copy<'_> {
     /// Receives one list. A lost connection is made again, with growing pauses, and what did not come asked for again.
     fn deliver(&self, host: &dyn Host, share: &Share<'_>, extractor: &mut Extractor, mut list: List) -> Result<()> {
         let (mut own, mut tries, mut at_once): (Option<Box<dyn Host>>, u32, u64) = (None, 0, WORTH);
+        let mut part: Option<List> = None;
         while !list.names.is_empty() {
             let (before, mut so_far) = (self.meter().files, SoFar::default());
-            let part = self.asked_again(&list, at_once);
             let now = part.as_ref().unwrap_or(&list);
             match self.run(own.as_deref().unwrap_or(host), share, extractor, now, &mut so_far) {
                 Ok(Ended::Complete) => match part {
                     None => return Ok(()),
                     Some(part) => {
-                        tries = 0;
+                        (tries, at_once) = (0, WORTH.min(at_once * 2));
                         let over: HashSet<usize> = part.positions.into_iter().collect();
                         list.positions.retain(|i| !over.contains(i));
                     }
                 },
                 Ok(Ended::Otherwise) => {}
                 Err(e) if e.chain().iter().any(|line| line == LOST) => {
-                    at_once = at_once.min(so_far.bytes / 2);
+                    if so_far.bytes > 0 {
+                        at_once = at_once.min(so_far.bytes / 2).max(LEAST_AT_ONCE);
+                    }
                     tries = if self.meter().files > before { 1 } else { tries + 1 };
                     if tries > TRIES {
                         return Err(Error::new(format!("no connection after {TRIES} more attempts")).because(e));
@@ -157,9 +162,13 @@ impl Copy<'_> {
                 }
                 Err(e) => return Err(e),
             }
+            part = None;
             if !list.recursive {
                 list.positions.retain(|i| !self.came(*i));
-                list.names = self.names_of(&list.positions);
+                part = self.asked_again(&list, at_once);
+                if part.is_none() {
+                    list.names = self.names_of(&list.positions);
+                }
             }
         }
         Ok(())
@@ -197,17 +206,17 @@ impl Copy<'_> {
         so_far: &mut SoFar,
     ) -> Result<Ended> {
         let result = self.attempt(host, share, extractor, list, so_far);
-        let sent = so_far.sent(list);
         let reason = match &result {
             Ok(Ended::Complete) => {
-                let zeros = sent.iter().filter(|i| so_far.zeros.contains(&self.index.entry(**i).inode));
+                let zeros = so_far.sent(list).iter().filter(|i| so_far.zeros.contains(&self.index.entry(**i).inode));
                 zeros.for_each(|position| self.note(*position));
                 return result;
             }
             Ok(Ended::Otherwise) => Vec::new(),
             Err(e) => e.chain(),
         };
-        self.take_back(complaints(&so_far.said, &reason, self.job.pass), &so_far.zeros, sent);
+        let (complaint, zeros) = (complaints(&so_far.said, &reason, self.job.pass), take(&mut so_far.zeros));
+        self.take_back(complaint, zeros, so_far.sent(list));
         result
     }
 
@@ -274,17 +283,34 @@ impl Copy<'_> {
             self.doubt(sent);
             return Ok(Ended::Complete);
         };
+        let mut shrank = Vec::new();
         for Bad { name, why } in bad {
             let position = self.named(&name);
             self.doubt(position.as_ref().map_or(sent, std::slice::from_ref));
-            let Some(why) = why else { continue };
-            let Some(position) = position else {
-                return Err(Error::new(format!("tar could not read {}: {why}", shown(&name))));
-            };
-            let path = shown(&self.index.path(position));
-            let finding = Finding::warning("copy-unreadable", format!("{path} could not be read: {why}"));
-            let remedy = "look at the source's disk; the last pass fails while it cannot be read";
-            self.find(finding.remedy(remedy).subject(path));
+            let path = position.map_or_else(|| shown(&name), |position| shown(&self.index.path(position)));
+            match why {
+                None => shrank.push(path),
+                Some(why) if position.is_none() => {
+                    return Err(Error::new(format!("tar could not read {path}: {why}")));
+                }
+                Some(why) => {
+                    let finding = Finding::warning("copy-unreadable", format!("{path} could not be read: {why}"));
+                    let remedy = "look at the source's disk; the last pass fails while it cannot be read";
+                    self.find(finding.remedy(remedy).subject(path));
+                }
+            }
+        }
+        if let Some(first) = shrank.first() {
+            let title =
+                format!("{} files shrank while they were sent, or could not be read to their end", shrank.len());
+            self.find(
+                Finding::info("copy-shrank", title)
+                    .detail(format!(
+                        "the first of them is {first}; each is zeros from some place on until it is sent again"
+                    ))
+                    .remedy("let another pass follow; if it says the same of the same file, look at the source's disk")
+                    .subject(first.clone()),
+            );
         }
         Ok(Ended::Complete)
     }

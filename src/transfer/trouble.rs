@@ -121,7 +121,11 @@ fn lines(said: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Splits a message about an entry that was not read well into its name and the rest.
 fn understand(line: &[u8]) -> Option<Bad> {
     let text = line.strip_prefix(b"tar: ")?;
-    let at = |what: &&str| text.windows(what.len()).position(|w| w == what.as_bytes());
+    // tar writes a colon of a name with a backslash before it, and a backslash as two.
+    let is_end = |at: &usize| text[..*at].iter().rev().take_while(|b| **b == b'\\').count() % 2 == 0;
+    let at = |what: &&str| {
+        text.windows(what.len()).enumerate().find(|(at, w)| *w == what.as_bytes() && is_end(at)).map(|(at, _)| at)
+    };
     let at = UNREADABLE.iter().chain([&SHRANK]).filter_map(at).min()?;
     let (name, why) = text.split_at(at);
     if why.starts_with(SHRANK.as_bytes()) {
@@ -203,11 +207,15 @@ mod tests {
     fn names_are_found_whatever_they_hold() {
         let said = b"tar: ./a: File shrank by 5 bytes; padding with zeros\n\
             tar: ./b\\nc: d\\303\\244\\\\: Read error at byte 4096, while reading 512 bytes: Input/output error\n\
-            tar: ./e: Cannot open: Structure needs cleaning\ntar: ./f: Cannot stat: No such file or directory\n\
+            tar: ./e: Cannot open: Structure needs cleaning\n\
+            tar: ./g\\: File shrank by 3: Cannot open: Structure needs cleaning\n\
+            tar: ./h\\\\: File shrank by 3 bytes; padding with zeros\ntar: ./f: Cannot stat: No such file or directory\n\
             tar: Exiting with failure status due to previous errors\n";
         let found = bad(said);
         let names: Vec<&[u8]> = found.iter().map(|bad| bad.name.as_slice()).collect();
-        assert_eq!(names, [b"./a".as_slice(), b"./b\nc: d\xc3\xa4\\", b"./e"]);
+        let (g, h) = (b"./g: File shrank by 3", b"./h\\");
+        assert_eq!(names, [b"./a".as_slice(), b"./b\nc: d\xc3\xa4\\", b"./e", g, h]);
+        assert!(found[3].why.is_some() && found[4].why.is_none(), "{found:?}");
         assert_eq!((&found[0].why, found[2].why.as_deref()), (&None, Some("Cannot open: Structure needs cleaning")));
         assert_eq!(lines(&without(said)).count(), 3);
     }

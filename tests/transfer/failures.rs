@@ -127,7 +127,13 @@ fn what_tar_says_shrank_comes_with_the_next_pass() {
         instead_of(&mut desk, "tar", &format!("$real \"$@\" | LC_ALL=C sed '{zeros}'\n{say}; exit 1"));
         let engine = stream();
         std::fs::write(desk.target.join("victim"), "").unwrap();
-        desk.copy(&engine, Pass::Live).unwrap();
+        let stats = desk.copy(&engine, Pass::Live).unwrap();
+        // An operator who copies once hears of it.
+        assert_eq!(
+            stats.findings.iter().filter(|f| f.id == "copy-shrank").count(),
+            usize::from(times == 1),
+            "{stats:?}"
+        );
         assert_eq!(std::fs::read(desk.target.join("victim")).unwrap(), [0; 18000]);
         let error = desk.copy(&stream(), Pass::Final).unwrap_err();
         assert!(all(&error).contains("File shrank by 13904 bytes"), "{error:?}");
@@ -186,6 +192,11 @@ fn what_a_failing_disk_did_not_give_comes_when_it_does() {
     let engine = stream();
     let disk = Disk::mount(&image, &desk.source, "loop,ro").unwrap();
     disk.fail_from(blocks[20] * 1024);
+    if std::fs::read(desk.source.join("victim")).is_ok() {
+        drop(disk);
+        skip(test, "a loop device of this kernel gives zeros for what its file does not have");
+        return;
+    }
     let last = desk.copy(&stream(), Pass::Final).unwrap_err();
     let live = desk.copy(&engine, Pass::Live);
     drop(disk);
