@@ -231,9 +231,10 @@ fn start(lab: &Lab, index: usize, guest: &Guest) {
         let _ = fs::remove_file(&log);
         lab.lxc("lxc-start", guest, &["-d", "-l", "INFO", "-o", log.to_str().unwrap()]).output().unwrap()
     };
-    let said = || fs::read_to_string(&log).unwrap_or_default().lines().rev().take(20).collect::<Vec<_>>().join("\n");
+    let all = || fs::read_to_string(&log).unwrap_or_default();
+    let said = || all().lines().filter(|line| line.contains(" ERROR ")).collect::<Vec<_>>().join("\n");
     // LXC gives up when another one was faster with the loop device that it chose.
-    let taken = |started: &Output| !started.status.success() && said().contains("Failed to set loop fd");
+    let taken = |started: &Output| !started.status.success() && all().contains("Failed to set loop fd");
     let started = (0..10).map(|_| start()).find(|started| !taken(started)).unwrap_or_else(start);
     assert!(started.status.success(), "{}: {}", guest.name, said());
     let address = address(index);
