@@ -122,7 +122,7 @@ fn rename(target: &Rootfs, from: &[u8], to: &[u8]) -> Result<bool> {
 }
 
 /// What mkfs makes at the top of a volume; it is not ours to remove.
-const LOST_FOUND: &[u8] = b"lost+found";
+pub(super) const LOST_FOUND: &[u8] = b"lost+found";
 
 fn above(path: &[u8]) -> &[u8] {
     &path[..path.iter().rposition(|b| *b == b'/').unwrap_or(0)]

@@ -2,6 +2,7 @@
 //! emptied too.
 
 use super::Job;
+use super::delta::LOST_FOUND;
 use super::exclude::Excludes;
 use crate::error::{Error, Result};
 use std::os::unix::ffi::OsStrExt;
@@ -11,7 +12,7 @@ pub(super) fn is_target(job: &Job<'_>) -> Result<bool> {
     let excludes = Excludes::new(&job.excludes);
     for entry in std::fs::read_dir(job.target.path())? {
         let name = entry?.file_name();
-        if name != "lost+found" && !excludes.matches(name.as_bytes()) {
+        if name.as_bytes() != LOST_FOUND && !excludes.matches(name.as_bytes()) {
             return Ok(false);
         }
     }
